@@ -1,0 +1,1 @@
+"""Values and laws. No I/O, no clock, no randomness: every function here is a function of its arguments."""

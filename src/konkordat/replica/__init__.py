@@ -1,0 +1,1 @@
+"""One whole node, synchronous and deterministic: inputs and the time go in, effects come out."""

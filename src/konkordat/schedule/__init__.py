@@ -1,0 +1,13 @@
+"""The event domain: what a programme is, when it happens, what clashes, how it is carried in and out.
+
+Everything here is pure: values in, values out. Nothing knows of nodes, networks, stores or clocks.
+
+fields       constrained scalars that the bodies are made of (ids, slugs, translations)
+model        the bodies of each collection
+patches      merge-patch twins of the bodies
+registry     the collections as data, and the way between a body and the groups of a record
+times        wall time to UTC and back, event days, intervals
+clashes      soft clashes and room overlaps
+interchange  reading and writing frab XML, frab JSON and iCalendar; planning an import
+sample       the programme that ships with the project
+"""

@@ -1,0 +1,1 @@
+"""Messages between nodes and their encoding, with every limit."""
