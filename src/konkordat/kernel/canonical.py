@@ -19,7 +19,8 @@ _encoder: Final = msgspec.json.Encoder(order="deterministic")
 
 
 class UnfitValue(ValueError):
-    """The value cannot be kept: {reason}. Nothing was written. Send JSON with finite numbers, 64-bit integers and valid text."""
+    """The value cannot be kept: {reason}. Nothing was written. Send JSON with finite numbers,
+    64-bit integers and valid text."""
 
 
 def encode(value: Any) -> bytes:
@@ -38,14 +39,6 @@ def _check(value: Any, depth: int) -> None:
         raise UnfitValue(f"nested deeper than {DEPTH_MAX}")
     if isinstance(value, str):
         _check_text(value)
-    elif isinstance(value, bool) or value is None:
-        return
-    elif isinstance(value, int):
-        if not INT_MIN <= value <= INT_MAX:
-            raise UnfitValue(f"{value} does not fit a 64-bit integer")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise UnfitValue(f"{value} is not a finite number")
     elif isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
@@ -55,6 +48,19 @@ def _check(value: Any, depth: int) -> None:
     elif isinstance(value, list | tuple):
         for item in value:
             _check(item, depth + 1)
+    else:
+        _check_plain(value)
+
+
+def _check_plain(value: Any) -> None:
+    if isinstance(value, bool) or value is None:
+        return
+    if isinstance(value, int):
+        if not INT_MIN <= value <= INT_MAX:
+            raise UnfitValue(f"{value} does not fit a 64-bit integer")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise UnfitValue(f"{value} is not a finite number")
     else:
         raise UnfitValue(f"{type(value).__name__} is not a JSON type")
 

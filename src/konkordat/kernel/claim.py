@@ -1,9 +1,10 @@
 """Claims: what is scarce is not a field but a claim on a resource, for an interval, of a quantity.
 
-At no instant may the granted claims on a resource exceed its capacity. In this release the decision is a pure function of
-the merged state: the earlier claim (by stamp) keeps its place, a later one that does not fit beside it is displaced. Every
-node that has the same records computes the same decisions. Seats (DESIGN §6) will replace `decide` by decisions that are
-themselves changes, so that a confirmed claim never changes; the values here stay.
+At no instant may the granted claims on a resource exceed its capacity. In this release the decision
+is a pure function of the merged state: the earlier claim (by stamp) keeps its place, a later one
+that does not fit beside it is displaced. Every node that has the same records computes the same
+decisions. Seats (DESIGN §6) will replace `decide` by decisions that are themselves changes, so that
+a confirmed claim never changes; the values here stay.
 """
 
 from __future__ import annotations
@@ -102,8 +103,8 @@ def decide(claims: Iterable[Claim], capacity: int) -> dict[ClaimId, DecidedClaim
 
 
 def affected(claims: Sequence[Claim], touched: Mapping[ClaimId, tuple[int, int]]) -> list[Claim]:
-    """The claims whose decision can change when those in `touched` (old and new extent, ms) came, moved or went: all that
-    hang together with them through overlaps."""
+    """The claims whose decision can change when those in `touched` (old and new extent, ms) came,
+    moved or went: all that hang together with them through overlaps."""
     spans = sorted(touched.values())
     result: dict[ClaimId, Claim] = {}
     rest = list(claims)

@@ -1,8 +1,9 @@
 """Digests: additive fingerprints of records over ordered key ranges.
 
-A fingerprint covers a record's key and stamps, not its values: a stamp names one write, so equal stamps are equal values
-(values have checksums of their own). Sums modulo 2^128 do not depend on order and are kept up by adding and subtracting
-what a commit changed (Bellare and Micciancio 1997; the use over ranges as in Meyer's range-based set reconciliation, 2022).
+A fingerprint covers a record's key and stamps, not its values: a stamp names one write, so equal
+stamps are equal values (values have checksums of their own). Sums modulo 2^128 do not depend on
+order and are kept up by adding and subtracting what a commit changed (Bellare and Micciancio 1997;
+the use over ranges as in Meyer's range-based set reconciliation, 2022).
 """
 
 from __future__ import annotations

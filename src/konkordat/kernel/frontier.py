@@ -21,7 +21,8 @@ SEQ_MAX: Final = (1 << 63) - 1
 
 
 class BadToken(ValueError):
-    """The token is not one that this service issued: {reason}. Nothing was read or written. Leave it out to start anew."""
+    """The token is not one that this service issued: {reason}. Nothing was read or written. Leave
+    it out to start anew."""
 
 
 def covers(ours: Frontier, theirs: Frontier) -> bool:
@@ -53,7 +54,8 @@ def distance(ours: Frontier, theirs: Frontier) -> int:
 
 
 def token(frontier: Frontier) -> str:
-    """The frontier as the opaque consistency token that clients carry: URL-safe text, the same for the same frontier."""
+    """The frontier as the opaque consistency token that clients carry: URL-safe text, the same for
+    the same frontier."""
     pairs = sorted((o, s) for o, s in frontier.items() if s)
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(pairs)).rstrip(b"=").decode()
 

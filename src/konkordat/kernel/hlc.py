@@ -1,4 +1,5 @@
-"""Hybrid logical clocks (Kulkarni et al., 2014): 48 bits of Unix milliseconds above 16 bits of counter, in one integer."""
+"""Hybrid logical clocks (Kulkarni et al., 2014): 48 bits of Unix milliseconds above 16 bits of
+counter, in one integer."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ def tick(last: Hlc, now_ms: int) -> Hlc:
 
 
 def observe(last: Hlc, seen: Hlc) -> Hlc:
-    """Our clock after an accepted stamp of another origin, so that what we write next is later than what we have seen."""
+    """Our clock after an accepted stamp of another origin, so that what we write next is later than
+    what we have seen."""
     return seen if seen > last else last
 
 

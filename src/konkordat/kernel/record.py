@@ -14,9 +14,9 @@ from konkordat.kernel.policy import Register
 class Record(msgspec.Struct, frozen=True, gc=False):
     """The join of all changes of one key.
 
-    `life` is a causal length (Yu and Rostad, 2020): it only grows, odd means alive, even means deleted. A change carries
-    the life its writer saw. One of an earlier life is ignored, so a deleted record cannot come back half filled, and a
-    record made anew starts empty.
+    `life` is a causal length (Yu and Rostad, 2020): it only grows, odd means alive, even means
+    deleted. A change carries the life its writer saw. One of an earlier life is ignored, so a
+    deleted record cannot come back half filled, and a record made anew starts empty.
     """
 
     key: RecordKey

@@ -1,4 +1,5 @@
-"""A refusal: normal work, so a value and not an exception. The API turns its code into a status and a problem document."""
+"""A refusal: normal work, so a value and not an exception. The API turns its code into a status and
+a problem document."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The port through which a domain takes part in a replica. The replica knows nothing of rooms or sessions.
+"""The port through which a domain takes part in a replica. The replica knows nothing of rooms or
+sessions.
 
-All of it is pure. `decide` may refuse a local command; nothing here can refuse a remote change, or copies would diverge.
+All of it is pure. `decide` may refuse a local command; nothing here can refuse a remote change, or
+copies would diverge.
 """
 
 from __future__ import annotations

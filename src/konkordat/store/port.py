@@ -23,6 +23,7 @@ PAGE_ROWS_MAX: Final = 10_000  # no single read returns more, whatever is asked 
 SEGMENT_ROWS_MAX: Final = (
     512  # records behind one stored digest: what a leaf comparison reads at most
 )
+BEFORE_ALL_IDS: Final = RecordId("")  # sorts before every record's id
 
 
 class StoreError(Exception):
@@ -41,7 +42,8 @@ class StoreWriteError(StoreError):
 
 
 class StoreFullError(StoreWriteError):
-    """The disk is full. The commit was rolled back and nothing of it was acknowledged. Free space, then restart the node."""
+    """The disk is full. The commit was rolled back and nothing of it was acknowledged. Free space,
+    then restart the node."""
 
 
 class CorruptStoreError(StoreError):
@@ -136,7 +138,8 @@ class RangeSummary(NamedTuple):
 
 
 class Reader(Protocol):
-    """Reads on a consistent snapshot of committed state. One thread at a time per reader; readers do not block the writer."""
+    """Reads on a consistent snapshot of committed state. One thread at a time per reader; readers
+    do not block the writer."""
 
     def load(self, keys: Iterable[RecordKey]) -> dict[RecordKey, Record]:
         """The records that exist (deleted ones included), in one query per few hundred keys."""
@@ -145,7 +148,7 @@ class Reader(Protocol):
         self,
         tenant: Tenant,
         collection: Collection,
-        after: RecordId = RecordId(""),
+        after: RecordId = BEFORE_ALL_IDS,
         limit: int = 100,
         parent: str | None = None,
         include_deleted: bool = False,
@@ -164,7 +167,8 @@ class Reader(Protocol):
     def batches(
         self, origin: Origin, after: int, limit: int = 256, bytes_max: int = 1 << 20
     ) -> list[LogRow]:
-        """Batches of an origin with seq > `after`, in sequence: at least one if there is one, then while both limits hold.
+        """Batches of an origin with seq > `after`, in sequence: at least one if there is one, then
+        while both limits hold.
 
         Raises CorruptStoreError for a row whose body does not match its hash.
         """
@@ -204,7 +208,8 @@ class Store(Reader, Protocol):
         """A new reader, for another thread."""
 
     def check(self) -> list[str]:
-        """Recompute everything derivable (hashes and chains, records from the log, digests, frontier) and name each difference.
+        """Recompute everything derivable (hashes and chains, records from the log, digests,
+        frontier) and name each difference.
 
         Empty when all is well. Reads everything; a node runs it only when asked to.
         """
