@@ -67,7 +67,8 @@ Slug = Annotated[
     ),
 ]
 Language = Annotated[
-    str, Meta(pattern=LANGUAGE_PATTERN, description="A BCP 47 language tag.", examples=["de", "fr-CH"])
+    str,
+    Meta(pattern=LANGUAGE_PATTERN, description="A BCP 47 language tag.", examples=["de", "fr-CH"]),
 ]
 System = Annotated[
     str, Meta(pattern=SYSTEM_PATTERN, description="Name of another system.", examples=["frab"])
@@ -107,7 +108,10 @@ Url = Annotated[
 Email = Annotated[
     str,
     Meta(
-        pattern=EMAIL_PATTERN, max_length=320, description="A mail address.", examples=["a@example.ch"]
+        pattern=EMAIL_PATTERN,
+        max_length=320,
+        description="A mail address.",
+        examples=["a@example.ch"],
     ),
 ]
 Label = Annotated[str, Meta(min_length=1, max_length=LABEL_CHARS_MAX)]
@@ -134,7 +138,9 @@ Abstracts = Annotated[
 ]
 Descriptions = Annotated[
     dict[Language, Annotated[str, Meta(min_length=1, max_length=DESCRIPTION_CHARS_MAX)]],
-    Meta(max_length=LANGUAGES_MAX, description="Full text per language, Markdown or HTML as given."),
+    Meta(
+        max_length=LANGUAGES_MAX, description="Full text per language, Markdown or HTML as given."
+    ),
 ]
 ExternalIds = Annotated[
     dict[System, ExternalId],
@@ -146,7 +152,9 @@ ExternalIds = Annotated[
 ]
 Features = Annotated[
     tuple[Label, ...],
-    Meta(max_length=FEATURES_MAX, description="What is there.", examples=[["beamer", "hearing loop"]]),
+    Meta(
+        max_length=FEATURES_MAX, description="What is there.", examples=[["beamer", "hearing loop"]]
+    ),
 ]
 
 EventState = Literal["draft", "published", "cancelled"]
