@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from konkordat.kernel.claim import Claim, DecidedClaim, Resource
-from konkordat.kernel.ids import Group, RecordKey
+from konkordat.kernel.claim import Claim, Resource
+from konkordat.kernel.ids import Collection, Group, RecordKey
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 
@@ -54,6 +54,9 @@ class Domain(Protocol):
 
     def decide(self, command: Any, view: View) -> Writes | Refusal: ...
 
+    def claim_groups(self, collection: Collection) -> frozenset[Group]:
+        """The groups that `claims` and `capacity` look at: a change of others cannot change what is scarce."""
+
     def claims(self, record: Record) -> Sequence[Claim]:
         """What the record claims in its present state; empty for a deleted one."""
 
@@ -68,10 +71,3 @@ class Domain(Protocol):
 
     def parent(self, record: Record) -> str:
         """What the record belongs to, for listing: an event's id, or ""."""
-
-
-class Decided(NamedTuple):
-    """What became of a record's claims through a commit."""
-
-    claim: DecidedClaim
-    before: DecidedClaim | None

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from konkordat.kernel.change import RequestMark, SealedBatch
+from konkordat.kernel.change import RequestMark
 from konkordat.kernel.claim import DecidedClaim
 from konkordat.kernel.hlc import Stamp
 from konkordat.kernel.ids import NodeName, Origin, RecordKey
@@ -114,7 +114,6 @@ class Committed(msgspec.Struct, frozen=True):
     entries: tuple[FeedEntry, ...]
     claims: tuple[DecidedClaim, ...]  # claims whose decision changed, of whatever record
     frontier: Mapping[Origin, int]
-    batches: tuple[SealedBatch, ...]
 
 
 class Journaled(msgspec.Struct, frozen=True):

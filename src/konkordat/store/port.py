@@ -184,7 +184,7 @@ class Reader(Protocol):
     def summary(self, range_: KeyRange) -> Summary:
         """The digest of a range. Reads stored segment digests, and rows only at the two edges."""
 
-    def split(self, range_: KeyRange, ways: int) -> list[RangeSummary]:
+    def split(self, range_: KeyRange, ways: int) -> Sequence[RangeSummary]:
         """Up to `ways` adjoining parts that make up the range, with their digests; about equal in records."""
 
     def fingerprints(self, range_: KeyRange, limit: int) -> list[tuple[RecordKey, Summary]]:

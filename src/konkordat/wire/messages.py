@@ -1,4 +1,4 @@
-"""What peers say to each other, as values. `codec` turns them into frames and back; spec/konkordat.proto is the truth."""
+"""What peers say to each other, as values. `codec` makes frames of them; spec/konkordat.proto is the truth."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from konkordat.kernel.change import SealedBatch
 from konkordat.kernel.digest import KeyRange, Summary
 from konkordat.kernel.hlc import Hlc
 from konkordat.kernel.ids import Origin, RecordKey
@@ -30,9 +29,9 @@ class Heartbeat(msgspec.Struct, frozen=True):
 
 
 class Push(msgspec.Struct, frozen=True):
-    """Batches of one origin that were just committed, in sequence."""
+    """Batches of one origin that were just committed, in sequence, each as the bytes its origin encoded."""
 
-    batches: tuple[SealedBatch, ...]
+    bodies: tuple[bytes, ...]
     sent_ms: int = 0
 
 
@@ -48,8 +47,8 @@ class Page(msgspec.Struct, frozen=True):
     """The answer to a Pull."""
 
     id: int
-    batches: tuple[SealedBatch, ...]
-    more: bool
+    bodies: tuple[bytes, ...]  # of each origin in sequence
+    more: bool  # the limit cut it short
 
 
 class Compare(msgspec.Struct, frozen=True):

@@ -1,0 +1,126 @@
+"""Gap repair: who has what we lack, whom to ask for it, and when to ask somebody else.
+
+Push is an optimisation, pull is the guarantee: a node compares its frontier with what peers say theirs is, and pulls
+what is missing in bounded pages. Senders keep no state about us. This is the repair of a lost push, the replay after
+being offline, and the relay of an origin whose own node is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from konkordat.kernel.ids import NodeName, Origin, node_of
+from konkordat.protocol.peers import Peer, Peers
+from konkordat.wire.messages import Pull
+
+GRACE_MS: Final = 60  # how long a push may be on its way before its absence counts as a gap
+PULL_TIMEOUT_MS: Final = 2_000  # then somebody else is asked
+PAGE_BYTES: Final = (
+    256 << 10
+)  # small enough that a page's commit does not hold up local writes noticeably
+WANTS_MAX: Final = 64  # origins in one pull
+
+
+class Goal(msgspec.Struct):
+    """Somebody has an origin up to `seq`, and we have known that since `since_ms`."""
+
+    seq: int
+    since_ms: int
+
+
+class OpenPull(msgspec.Struct, frozen=True):
+    peer: NodeName
+    origins: tuple[Origin, ...]
+    deadline_ms: int
+
+
+class Exchange:
+    """Decides on pulls. The replica tells it what happens and sends what it asks for."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+        self._goals: dict[Origin, Goal] = {}
+        self._open: dict[int, OpenPull] = {}  # by pull id
+        self._pulling: dict[Origin, int] = {}  # origin -> pull id: one pull an origin at a time
+        self._next_id = 1
+        self._turn = 0  # rotates the choice among equals
+        self.held_until: dict[Origin, int] = {}  # quarantined origins are not pulled until then
+
+    def heard(self, theirs: Mapping[Origin, int], ours: Mapping[Origin, int], now_ms: int) -> None:
+        """A heartbeat told a frontier."""
+        for origin, seq in theirs.items():
+            if seq > ours.get(origin, 0) and origin not in self._goals:
+                self._goals[origin] = Goal(seq, now_ms)
+
+    def gap_seen(self, origin: Origin, seq: int, now_ms: int) -> None:
+        """A push began beyond what we have: what lies between will not come by itself."""
+        self._goals[origin] = Goal(seq, now_ms - GRACE_MS)
+
+    def answered(self, peer: NodeName, id: int) -> bool:
+        """A page came. False if it answers nothing that is open with this peer: too late, or invented."""
+        pull = self._open.get(id)
+        if pull is None or pull.peer != peer:
+            return False
+        self._close(id)
+        return True
+
+    def due(self, ours: Mapping[Origin, int], now_ms: int) -> list[tuple[NodeName, Pull]]:
+        """The pulls to send now."""
+        self._expire(now_ms)
+        asks: dict[NodeName, list[Origin]] = {}
+        for origin in sorted(self._goals):
+            if self._wanted(origin, ours, now_ms):
+                peer = self._whom(origin, ours.get(origin, 0), now_ms)
+                if peer is not None:
+                    asks.setdefault(peer.name, []).append(origin)
+        return [self._ask(name, asks[name][:WANTS_MAX], ours, now_ms) for name in asks]
+
+    def _wanted(self, origin: Origin, ours: Mapping[Origin, int], now_ms: int) -> bool:
+        goal = self._goals[origin]
+        if ours.get(origin, 0) >= goal.seq:
+            del self._goals[origin]
+            self._renew(origin, ours, now_ms)
+            return False
+        waits = now_ms - goal.since_ms < GRACE_MS or now_ms < self.held_until.get(origin, 0)
+        return not waits and origin not in self._pulling
+
+    def _renew(self, origin: Origin, ours: Mapping[Origin, int], now_ms: int) -> None:
+        """A goal is reached: is there a further one? Without this a long replay would pause at every heartbeat."""
+        best = max((p.frontier.get(origin, 0) for p in self._peers.alive(now_ms)), default=0)
+        if best > ours.get(origin, 0):
+            self._goals[origin] = Goal(best, now_ms)
+
+    def _whom(self, origin: Origin, have: int, now_ms: int) -> Peer | None:
+        able = [p for p in self._peers.alive(now_ms) if p.frontier.get(origin, 0) > have]
+        able = [p for p in able if p.slow_until_ms <= now_ms] or able
+        if not able:
+            return None
+        home = node_of(origin)
+        for peer in able:
+            if peer.name == home:
+                return peer
+        self._turn += 1
+        return sorted(able, key=lambda p: p.name)[self._turn % len(able)]
+
+    def _ask(
+        self, name: NodeName, origins: list[Origin], ours: Mapping[Origin, int], now_ms: int
+    ) -> tuple[NodeName, Pull]:
+        number, self._next_id = self._next_id, self._next_id + 1
+        self._open[number] = OpenPull(name, tuple(origins), now_ms + PULL_TIMEOUT_MS)
+        for origin in origins:
+            self._pulling[origin] = number
+        return name, Pull(number, tuple([(o, ours.get(o, 0)) for o in origins]), PAGE_BYTES)
+
+    def _expire(self, now_ms: int) -> None:
+        for number in [i for i, p in self._open.items() if p.deadline_ms <= now_ms]:
+            peer = self._peers.table.get(self._open[number].peer)
+            if peer is not None:
+                peer.slow_until_ms = now_ms + PULL_TIMEOUT_MS
+            self._close(number)
+
+    def _close(self, id: int) -> None:
+        for origin in self._open.pop(id).origins:
+            self._pulling.pop(origin, None)

@@ -1,0 +1,72 @@
+"""What a node knows of its peers: only what they said themselves, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from konkordat.kernel.digest import EMPTY, Summary
+from konkordat.kernel.hlc import AHEAD_MS_MAX
+from konkordat.kernel.ids import NodeName, Origin
+from konkordat.wire.messages import Heartbeat
+
+PEERS_MAX: Final = (
+    64  # a mesh beyond this wants another topology; bounds what strangers can make us keep
+)
+SILENT_AFTER_MS: Final = 2_000  # eight missed heartbeats
+# A node whose clock is this far from most others stops stamping before its stamps would be quarantined.
+FENCE_AT_MS: Final = AHEAD_MS_MAX * 8 // 10
+
+
+class Peer(msgspec.Struct):
+    """Mutable on purpose: one table, one mutator."""
+
+    name: NodeName
+    joined: bool = False  # the link says it is there
+    heard_ms: int = 0  # our clock at its last heartbeat; 0 = never
+    clock_offset_ms: int = 0  # its clock minus ours, with the way of the message in it
+    origin: Origin = Origin("")
+    frontier: Mapping[Origin, int] = {}
+    root: Summary = EMPTY
+    data_format: int = 0
+    api_url: str = ""
+    release: str = ""
+    sessions: int = 0
+    health: str = "joining"
+    slow_until_ms: int = 0  # after an unanswered pull, others are asked first until then
+
+    def alive(self, now_ms: int) -> bool:
+        """Both signs are needed to be alive: the link, or a fresh heartbeat where a link cannot tell."""
+        return self.heard_ms > 0 and now_ms - self.heard_ms <= SILENT_AFTER_MS
+
+
+class Peers:
+    """The table of peers."""
+
+    def __init__(self) -> None:
+        self.table: dict[NodeName, Peer] = {}
+
+    def get(self, name: NodeName) -> Peer | None:
+        """The peer of that name, made if unknown; None when the table is full."""
+        peer = self.table.get(name)
+        if peer is None and len(self.table) < PEERS_MAX:
+            peer = self.table[name] = Peer(name)
+        return peer
+
+    def heard(self, peer: Peer, beat: Heartbeat, now_ms: int) -> None:
+        peer.heard_ms = now_ms
+        peer.clock_offset_ms = beat.now_ms - now_ms
+        peer.origin, peer.frontier, peer.root = beat.origin, beat.frontier, beat.root
+        peer.data_format, peer.api_url = beat.data_format, beat.api_url
+        peer.release, peer.sessions, peer.health = beat.release, beat.sessions, beat.health
+
+    def alive(self, now_ms: int) -> list[Peer]:
+        return [p for p in self.table.values() if p.alive(now_ms)]
+
+    def clock_disagrees(self, now_ms: int) -> bool:
+        """True when our clock is too far from those of a majority of all nodes heard, ourselves counted as agreeing."""
+        heard = self.alive(now_ms)
+        far = sum(1 for p in heard if abs(p.clock_offset_ms) > FENCE_AT_MS)
+        return far * 2 > len(heard) + 1

@@ -1,0 +1,153 @@
+"""The claim index during one commit: what records claim and who holds which place, kept up as records change.
+
+Only what hangs together with a change through overlaps is decided anew, so the cost follows the crowd at one time in
+one room, not the number of bookings of the room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from konkordat.kernel.claim import (
+    Claim,
+    ClaimId,
+    ClaimState,
+    DecidedClaim,
+    Resource,
+    decide,
+)
+from konkordat.kernel.ids import RecordKey
+from konkordat.kernel.record import Record
+from konkordat.replica.domain import Domain
+from konkordat.store.port import Reader, Span
+
+ALWAYS = (-(1 << 62), 1 << 62)
+
+
+class ClaimBook:
+    """The claims of the store with those of this commit laid over them."""
+
+    def __init__(self, store: Reader, domain: Domain) -> None:
+        self._store = store
+        self._domain = domain
+        self._laid: dict[
+            ClaimId, DecidedClaim
+        ] = {}  # new, moved or decided otherwise by this commit
+        self._gone: set[ClaimId] = set()
+        self._seen: dict[ClaimId, DecidedClaim] = {}  # as the store has them, of what was read
+        self._dirty: set[Span] = set()  # where decisions must be looked at again
+
+    def record_changed(self, old: Record | None, new: Record) -> None:
+        """Book what a record's change does to its claims; `settle` then decides."""
+        was = {c.id: c for c in self._domain.claims(old)} if old is not None else {}
+        now = {c.id: c for c in self._domain.claims(new)}
+        for id, claim in was.items():
+            if now.get(id) != claim:
+                self._dirty.add(_span(claim))
+                if id not in now:
+                    self._laid.pop(id, None)
+                    self._gone.add(id)
+        for id, claim in now.items():
+            if was.get(id) != claim:
+                self._dirty.add(_span(claim))
+                self._gone.discard(id)
+                self._laid[id] = DecidedClaim(claim, ClaimState.TENTATIVE)
+
+    def capacity_changed(self, resource: Resource) -> None:
+        """All claims of the resource are decided anew."""
+        self._dirty.add(Span(resource, *ALWAYS))
+
+    def on(self, spans: Iterable[Span]) -> dict[ClaimId, DecidedClaim]:
+        """Claims that overlap one of the spans, as this commit sees them."""
+        spans = list(spans)
+        found: dict[ClaimId, DecidedClaim] = {}
+        for decided in self._store.claims_on(spans):
+            id = decided.claim.id
+            self._seen.setdefault(id, decided)
+            if id not in self._laid and id not in self._gone:
+                found[id] = decided
+        for id, decided in self._laid.items():
+            if any(_overlaps(decided.claim, span) for span in spans):
+                found[id] = decided
+        return found
+
+    def granted(self, resource: Resource, start_ms: int, until_ms: int) -> list[Claim]:
+        """The claims that hold a place, earliest first."""
+        found = self.on([Span(resource, start_ms, until_ms)]).values()
+        held = [d.claim for d in found if d.state is ClaimState.CONFIRMED]
+        return sorted(held, key=lambda c: (c.start_ms, c.order))
+
+    def settle(self, owners: Mapping[RecordKey, Record | None]) -> None:
+        """Decide everything that hangs together with what changed. `owners` gives the capacity of resources."""
+        if not self._dirty:
+            return
+        by_resource: dict[Resource, dict[ClaimId, DecidedClaim]] = {}
+        for id, decided in self._component(self._dirty).items():
+            by_resource.setdefault(decided.claim.resource, {})[id] = decided
+        self._dirty = set()
+        for resource, present in by_resource.items():
+            owner = self._domain.capacity_owner(resource)
+            capacity = self._domain.capacity(owners.get(owner) if owner else None)
+            decisions = decide((d.claim for d in present.values()), capacity)
+            for id, decided in decisions.items():
+                if decided != present[id]:
+                    self._laid[id] = decided
+
+    def dirty_owners(self) -> set[RecordKey]:
+        """The records that say the capacity of what `settle` will look at."""
+        owners = {self._domain.capacity_owner(span.resource) for span in self._dirty}
+        return {owner for owner in owners if owner is not None}
+
+    def _component(self, spans: set[Span]) -> dict[ClaimId, DecidedClaim]:
+        """All claims connected with the spans through overlaps: from round to round the set only grows, to all claims
+        of the resources at most. Cutting it short would let nodes decide differently."""
+        asked: set[Span] = set()
+        found: dict[ClaimId, DecidedClaim] = {}
+        while spans:
+            asked |= spans
+            found |= self.on(spans)
+            reach = {_span(d.claim) for d in found.values()}
+            spans = {s for s in reach - asked if not any(_within(s, a) for a in asked)}
+        return found
+
+    def changed(self) -> list[DecidedClaim]:
+        """What the commit must write."""
+        return [d for id, d in self._laid.items() if self._seen.get(id) != d]
+
+    def gone(self) -> list[ClaimId]:
+        return list(self._gone)
+
+    def of(self, keys: Iterable[RecordKey]) -> dict[RecordKey, list[DecidedClaim]]:
+        """What these records claim, as this commit leaves it."""
+        wanted = list(keys)
+        result = {
+            key: [
+                d for d in claims if d.claim.id not in self._laid and d.claim.id not in self._gone
+            ]
+            for key, claims in self._store.claims_of(wanted).items()
+        }
+        asked = set(wanted)
+        for id, decided in self._laid.items():
+            if id.owner in asked:
+                result.setdefault(id.owner, []).append(decided)
+        return result
+
+
+def _span(claim: Claim) -> Span:
+    return Span(claim.resource, claim.start_ms, claim.until_ms)
+
+
+def _overlaps(claim: Claim, span: Span) -> bool:
+    return (
+        claim.resource == span.resource
+        and claim.start_ms < span.until_ms
+        and span.start_ms < claim.until_ms
+    )
+
+
+def _within(inner: Span, outer: Span) -> bool:
+    return (
+        inner.resource == outer.resource
+        and outer.start_ms <= inner.start_ms
+        and inner.until_ms <= outer.until_ms
+    )

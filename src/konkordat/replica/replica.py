@@ -1,0 +1,405 @@
+"""One whole node, synchronous and deterministic. The only mutator.
+
+`handle` takes everything that is queued and the time; it reads, decides, merges, commits all of it as one transaction,
+and only then returns effects. So whatever leaves a node is durable there, by construction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final, assert_never
+
+from konkordat.kernel.digest import Summary
+from konkordat.kernel.frontier import distance
+from konkordat.kernel.hlc import Hlc, ms_of, observe
+from konkordat.kernel.ids import NodeName, Origin, node_of
+from konkordat.kernel.policy import Policies
+from konkordat.protocol.comparison import Comparison
+from konkordat.protocol.exchange import Exchange
+from konkordat.protocol.peers import FENCE_AT_MS, Peers
+from konkordat.replica.admission import Admission
+from konkordat.replica.commit import Commit
+from konkordat.replica.domain import Domain
+from konkordat.replica.local import LocalWrites
+from konkordat.replica.messages import (
+    Broadcast,
+    Command,
+    Committed,
+    Effect,
+    Input,
+    Journaled,
+    PeerJoined,
+    PeerLeft,
+    Received,
+    Sent,
+    Tick,
+)
+from konkordat.replica.settings import DATA_FORMAT, HEARTBEAT_MS, ReplicaSettings
+from konkordat.replica.status import PeerView, ReplicaStatus
+from konkordat.store.port import Store
+from konkordat.wire.messages import (
+    Compare,
+    Fetch,
+    Goodbye,
+    Heartbeat,
+    Page,
+    Pull,
+    Push,
+    States,
+)
+
+FORGET_EVERY_MS: Final = 60_000  # how often old request marks are deleted
+SERVE_BYTES_MAX: Final = 1 << 20  # a page, whatever was asked for
+SERVE_ROWS_MAX: Final = 512  # batches in a page
+PUSH_BYTES_MAX: Final = 512 << 10  # beyond this a commit is not pushed in one frame
+
+
+class Replica:
+    """A node without clock, sockets and threads. Whoever owns it calls `handle` from one thread."""
+
+    def __init__(
+        self, store: Store, domain: Domain, policies: Policies, settings: ReplicaSettings
+    ) -> None:
+        book = store.book
+        self._store = store
+        self._domain = domain
+        self._policies = policies
+        self._settings = settings
+        self.node: NodeName = book.node
+        self.origin: Origin = book.origin
+        self._hlc: Hlc = book.hlc
+        self._frontier: dict[Origin, int] = dict(book.frontier)
+        self._heads: dict[Origin, bytes] = dict(book.heads)
+        self._root: Summary = book.root
+        self._peers = Peers()
+        self._exchange = Exchange(self._peers)
+        self._comparison = Comparison(_first_comparison_id(book.origin))
+        self._admission = Admission(self._exchange, settings.ahead_ms_max)
+        self._local = LocalWrites(store, domain, book.origin)
+        self._fenced = False
+        self._stopping = False
+        self._beat_at_ms = 0
+        self._forget_at_ms = 0
+        self._effects: list[Effect] = []
+
+    # The one entry -----------------------------------------------------------------------------
+
+    def handle(self, inputs: Sequence[Input], now_ms: int) -> list[Effect]:
+        """Take inputs in, at a time (Unix ms). Returns effects, to be performed in order.
+
+        Raises StoreError if the commit could not be made durable: then nothing of it was acknowledged, and the replica
+        must not be used any more.
+        """
+        self._effects = []
+        commands = [i for i in inputs if isinstance(i, Command)]
+        bodies = [(i.peer, _bodies(i)) for i in inputs if isinstance(i, Received)]
+        self._write(commands, [(p, b) for p, b in bodies if b], now_ms)
+        for input_ in inputs:
+            match input_:
+                case Received(peer=peer):
+                    self._converse(input_, peer, now_ms)
+                case PeerJoined(peer=name):
+                    self._peer_joined(name)
+                case PeerLeft(peer=name):
+                    self._peer_left(name)
+                case Tick():
+                    self._tick(now_ms)
+                case Command():
+                    pass  # done above, with the commit
+                case _:
+                    assert_never(input_)
+        if bodies:
+            self._pull_what_is_due(now_ms)
+        return self._effects
+
+    # Commit ------------------------------------------------------------------------------------
+
+    def _write(
+        self,
+        commands: Sequence[Command],
+        bodies: Sequence[tuple[NodeName, tuple[bytes, ...]]],
+        now_ms: int,
+    ) -> None:
+        if not commands and not bodies:
+            return
+        commit = Commit(self._store, self._domain, self._policies, now_ms)
+        frontier, heads = dict(self._frontier), dict(self._heads)
+        hlc = self._admit(commit, bodies, frontier, heads, now_ms)
+        made = self._local.carry_out(
+            commands, commit, frontier, heads, hlc, self._refusal_of_writes(now_ms)
+        )
+        if not commit.empty:
+            forget = now_ms >= self._forget_at_ms
+            write, taken, added = commit.write_set(made.hlc, forget)
+            self._store.commit(write)
+            # Durable. From here on the new state is ours, and may be told.
+            self._root = self._root.minus(taken).plus(added)
+            self._frontier, self._heads, self._hlc = frontier, heads, made.hlc
+            if forget:
+                self._forget_at_ms = now_ms + FORGET_EVERY_MS
+            self._push(made.bodies, now_ms)
+            self._effects.append(Committed(commit.feed(), commit.decided(), self._frontier))
+        self._effects += made.answers(self._frontier)
+        self._tell_notes()
+
+    def _admit(
+        self,
+        commit: Commit,
+        bodies: Sequence[tuple[NodeName, tuple[bytes, ...]]],
+        frontier: dict[Origin, int],
+        heads: dict[Origin, bytes],
+        now_ms: int,
+    ) -> Hlc:
+        """Merge what peers sent and is fit to be applied; returns our clock after it."""
+        hlc = self._hlc
+        admission = self._admission
+        admission.begin(frontier, heads, now_ms)
+        for peer, sent in bodies:
+            admission.take(sent, peer, self.origin)
+        commit.load(c.key for s in admission.taken for t in s.batch.transactions for c in t.changes)
+        for sealed in admission.taken:
+            batch = sealed.batch
+            commit.log(sealed)
+            for transaction in batch.transactions:
+                commit.merge(transaction, batch.origin, batch.seq)
+                hlc = observe(hlc, transaction.hlc)
+        commit.settle()
+        return hlc
+
+    def _refusal_of_writes(self, now_ms: int) -> str:
+        """Why local writes are refused now; "" when they are not."""
+        if self._stopping:
+            return "stopping"
+        ahead = self._peers.alive(now_ms) and ms_of(self._hlc) > now_ms + FENCE_AT_MS
+        fenced = bool(ahead) or self._peers.clock_disagrees(now_ms)
+        if fenced != self._fenced:
+            self._fenced = fenced
+            event = "clock_fenced" if fenced else "clock_unfenced"
+            self._journal("error" if fenced else "info", event)
+        return "clock" if fenced else ""
+
+    def _push(self, bodies: Sequence[bytes], now_ms: int) -> None:
+        group: list[bytes] = []
+        size = 0
+        for body in bodies:
+            if group and size + len(body) > PUSH_BYTES_MAX:
+                self._effects.append(Broadcast(Push(tuple(group), now_ms)))
+                group, size = [], 0
+            group.append(body)
+            size += len(body)
+        if group:
+            self._effects.append(Broadcast(Push(tuple(group), now_ms)))
+
+    # Conversation ------------------------------------------------------------------------------
+
+    def _converse(self, input_: Received, peer: NodeName, now_ms: int) -> None:
+        message = input_.message
+        match message:
+            case Heartbeat():
+                self._heard(peer, message, now_ms)
+            case Pull():
+                self._serve(peer, message)
+            case Page():
+                # Merged above. What is still missing is pulled at the end of this handling.
+                self._exchange.answered(peer, message.id)
+            case Push():
+                pass  # merged above
+            case Compare():
+                self._compare(peer, message)
+            case Fetch():
+                found = self._store.load(message.keys)
+                records = tuple([found[k] for k in message.keys if k in found])
+                self._send(peer, States(message.id, self._frontier, records))
+            case States():
+                self._repair(peer, message, now_ms)
+            case Goodbye():
+                self._peer_left(peer)
+            case _:
+                assert_never(message)
+
+    def _heard(self, name: NodeName, beat: Heartbeat, now_ms: int) -> None:
+        peer = self._peers.get(name)
+        if peer is None or node_of(beat.origin) != name:
+            self._journal("warning", "heartbeat_refused", peer=name, origin=beat.origin)
+            return
+        first = not peer.alive(now_ms)
+        self._peers.heard(peer, beat, now_ms)
+        if first:
+            self._journal("info", "peer_heard", peer=name, origin=beat.origin, url=beat.api_url)
+            self._beat(now_ms)  # so that a newcomer knows us at once
+        self._exchange.heard(beat.frontier, self._frontier, now_ms)
+        if beat.root != self._root and dict(beat.frontier) == self._frontier:
+            self._mismatch(name, beat, now_ms)
+
+    def _mismatch(self, name: NodeName, beat: Heartbeat, now_ms: int) -> None:
+        if beat.data_format != DATA_FORMAT:
+            return  # like is compared with like only
+        ask = self._comparison.begin(name, self._frontier, self._store, now_ms)
+        if ask is not None:
+            ours, theirs = self._root.text(), beat.root.text()
+            self._journal("error", "digest_mismatch", peer=name, ours=ours, theirs=theirs)
+            self._send(name, ask)
+
+    def _serve(self, peer: NodeName, pull: Pull) -> None:
+        """A page of what the peer lacks, each origin in sequence."""
+        room = min(pull.bytes_max, SERVE_BYTES_MAX)
+        rows = SERVE_ROWS_MAX
+        bodies: list[bytes] = []
+        more = False
+        for origin, after in pull.wants:
+            if room <= 0 or rows <= 0:
+                more = True
+                break
+            page = self._store.batches(origin, after, rows, room)
+            bodies += [row.body for row in page]
+            room -= sum(len(row.body) for row in page)
+            rows -= len(page)
+            more = more or (bool(page) and page[-1].seq < self._frontier.get(origin, 0))
+        self._send(peer, Page(pull.id, tuple(bodies), more))
+
+    def _compare(self, peer: NodeName, message: Compare) -> None:
+        if self._comparison.drives(peer, message.id):
+            step = self._comparison.proceed(peer, message, self._frontier, self._store)
+            if step is not None:
+                self._send(peer, step)
+        else:
+            for answer in self._comparison.answer(message, self._frontier, self._store):
+                self._send(peer, answer)
+
+    def _repair(self, peer: NodeName, message: States, now_ms: int) -> None:
+        """Join a peer's states of records that differ at equal frontiers. No change is made by it: only bookkeeping had
+        gone wrong, and the join of both is what both should have had."""
+        if not self._comparison.drives(peer, message.id):
+            return
+        if dict(message.frontier) != self._frontier:
+            return
+        commit = Commit(self._store, self._domain, self._policies, now_ms)
+        commit.load(r.key for r in message.records)
+        repaired = [r.key for r in message.records if commit.restore(r)]
+        commit.settle()
+        if commit.empty:
+            return
+        write, taken, added = commit.write_set(self._hlc, False)
+        self._store.commit(write)
+        self._root = self._root.minus(taken).plus(added)
+        names = ["/".join(k) for k in repaired[:8]]
+        self._journal("warning", "records_repaired", peer=peer, count=len(repaired), keys=names)
+
+    # Peers and time ------------------------------------------------------------------------------
+
+    def _peer_joined(self, name: NodeName) -> None:
+        peer = self._peers.get(name)
+        if peer is None:
+            self._journal("warning", "peer_refused", peer=name, why="too many peers")
+            return
+        peer.joined = True
+        self._journal("info", "peer_joined", peer=name)
+
+    def _peer_left(self, name: NodeName) -> None:
+        peer = self._peers.table.get(name)
+        if peer is not None and (peer.joined or peer.heard_ms):
+            peer.joined, peer.heard_ms, peer.health = False, 0, "lost"
+            self._journal("info", "peer_left", peer=name)
+
+    def _tick(self, now_ms: int) -> None:
+        if now_ms >= self._beat_at_ms:
+            self._refusal_of_writes(now_ms)  # keeps the fence up to date when nobody writes
+            self._beat(now_ms)
+        self._pull_what_is_due(now_ms)
+
+    def _beat(self, now_ms: int) -> None:
+        self._beat_at_ms = now_ms + HEARTBEAT_MS
+        settings = self._settings
+        beat = Heartbeat(
+            self.origin,
+            self._frontier,
+            self._root,
+            now_ms,
+            self._hlc,
+            DATA_FORMAT,
+            settings.api_url,
+            settings.release,
+            settings.started_ms,
+            self._root.live,
+            self.health(now_ms),
+        )
+        self._effects.append(Broadcast(beat))
+
+    def _pull_what_is_due(self, now_ms: int) -> None:
+        for name, pull in self._exchange.due(self._frontier, now_ms):
+            self._send(name, pull)
+
+    def stop(self) -> list[Effect]:
+        """Refuse writes from now on, and say goodbye."""
+        self._stopping = True
+        return [Broadcast(Goodbye("stopped"))]
+
+    # What others may know --------------------------------------------------------------------------
+
+    def health(self, now_ms: int) -> str:
+        """Ready | joining (behind what peers say they have, by more than is on its way) | fenced | stopping."""
+        if self._stopping:
+            return "stopping"
+        if self._fenced:
+            return "fenced"
+        alive = self._peers.alive(now_ms)
+        behind = max((distance(self._frontier, p.frontier) for p in alive), default=0)
+        return "joining" if behind > JOINING_BEHIND else "ready"
+
+    def status(self, now_ms: int) -> ReplicaStatus:
+        """An immutable view, for other threads."""
+        views = [
+            PeerView(
+                p.name,
+                p.origin,
+                p.joined,
+                p.alive(now_ms),
+                p.heard_ms,
+                p.clock_offset_ms,
+                p.frontier,
+                p.root,
+                p.api_url,
+                p.release,
+                p.sessions,
+                p.health,
+            )
+            for p in sorted(self._peers.table.values(), key=lambda p: p.name)
+        ]
+        return ReplicaStatus(
+            self.origin,
+            self._hlc,
+            self._frontier,
+            self._root,
+            self._fenced,
+            tuple(views),
+            dict(self._admission.quarantined),
+            self._admission.pending_bytes,
+        )
+
+    def _send(self, peer: NodeName, message: Pull | Page | Compare | Fetch | States) -> None:
+        self._effects.append(Sent(peer, message))
+
+    def _journal(self, level: str, event: str, **fields: object) -> None:
+        self._effects.append(Journaled(level, event, fields))
+
+    def _tell_notes(self) -> None:
+        for note in self._admission.notes:
+            self._effects.append(Journaled(note.level, note.event, note.fields))
+        self._admission.notes.clear()
+
+
+JOINING_BEHIND: Final = 500  # batches; under load some are always on their way
+
+
+def _bodies(input_: Received) -> tuple[bytes, ...]:
+    message = input_.message
+    return message.bodies if isinstance(message, Push | Page) else ()
+
+
+def _first_comparison_id(origin: Origin) -> int:
+    """Ids of comparisons begin at a number that no other origin's are near, so an answer cannot be taken for a
+    question.
+    """
+    digest = hashlib.blake2b(origin.encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") << 24
