@@ -66,9 +66,11 @@ class ClaimBook:
             self._seen.setdefault(id, decided)
             if id not in self._laid and id not in self._gone:
                 found[id] = decided
-        for id, decided in self._laid.items():
-            if any(_overlaps(decided.claim, span) for span in spans):
-                found[id] = decided
+        found |= {
+            id: decided
+            for id, decided in self._laid.items()
+            if any(_overlaps(decided.claim, span) for span in spans)
+        }
         return found
 
     def granted(self, resource: Resource, start_ms: int, until_ms: int) -> list[Claim]:

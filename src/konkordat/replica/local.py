@@ -25,7 +25,7 @@ from konkordat.kernel.policy import Policies
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 from konkordat.replica.commit import Commit
-from konkordat.replica.domain import Domain, Writes
+from konkordat.replica.domain import Domain
 from konkordat.replica.messages import Accepted, Answered, Command, Outcome, Replayed
 from konkordat.store.port import AnswerRow, Reader
 from konkordat.wire.batches import open_body, seal
@@ -138,17 +138,15 @@ class LocalWrites:
         for command in commands:
             if self._repeated(command, repeats, made):
                 continue
-            decision = self._domain.decide(command.body, commit)
-            if isinstance(decision, Writes):
-                decision = self._transaction(command, decision, commit, made)
-            if isinstance(decision, Refusal):
-                made.refused.append((command.cause_id, decision))
-            elif isinstance(decision, Preview):
-                made.refused.append((command.cause_id, decision.outcome(frontier)))
+            decided = self._decide(command, commit, made)
+            if isinstance(decided, Refusal):
+                made.refused.append((command.cause_id, decided))
+            elif isinstance(decided, Preview):
+                made.refused.append((command.cause_id, decided.outcome(frontier)))
             else:
-                self._merge(decision, batch, commit, made, frontier, heads)
+                self._merge(decided, batch, commit, made, frontier, heads)
                 if command.request is not None:
-                    repeats[command.request.key_hash] = (command.request, decision.keys)
+                    repeats[command.request.key_hash] = (command.request, decided.keys)
         self._seal(batch, made, frontier, heads)
         wanted = [r.key for p in made.pending for r in p.records]
         made.claims = commit.claims.of(wanted) if wanted else {}
@@ -182,10 +180,11 @@ class LocalWrites:
 
     # Transactions and batches --------------------------------------------------------------------
 
-    def _transaction(
-        self, command: Command, decision: Writes, commit: Commit, made: Made
-    ) -> Stamped | Preview | Refusal:
-        """Stamp what the domain decided, or say why it cannot be one transaction."""
+    def _decide(self, command: Command, commit: Commit, made: Made) -> Stamped | Preview | Refusal:
+        """Ask the domain, and stamp what it decided; or say why that cannot be one transaction."""
+        decision = self._domain.decide(command.body, commit)
+        if isinstance(decision, Refusal):
+            return decision
         changes = tuple(
             [
                 Change(w.key, next_life(commit.record(w.key), w.deletes), w.fields)
