@@ -23,15 +23,28 @@ class UnfitValue(ValueError):
     64-bit integers and valid text."""
 
 
+class UnreadableValue(ValueError):
+    """The bytes are not JSON. They stay as they are, because a value of a peer cannot be refused; show them as null."""
+
+
 def encode(value: Any) -> bytes:
     """Canonical JSON of a JSON-like value (None, bool, int64, finite float, str, list, dict with str keys)."""
     _check(value, 0)
-    return _encoder.encode(value)
+    try:
+        return _encoder.encode(value)
+    except TypeError as cause:  # a subclass of a JSON type that the encoder does not know
+        raise UnfitValue(f"{type(value).__name__} is not a JSON type") from cause
 
 
 def decode(raw: bytes) -> Any:
-    """The value back; `decode(encode(v)) == v` with the types kept (1 stays int, 1.0 stays float)."""
-    return msgspec.json.decode(raw)
+    """The value back; `decode(encode(v)) == v` with the types kept (1 stays int, 1.0 stays float).
+
+    Raises UnreadableValue for bytes that are no JSON at all, however hostile: a peer may send any bytes as a value.
+    """
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as cause:
+        raise UnreadableValue from cause
 
 
 def _check(value: Any, depth: int) -> None:

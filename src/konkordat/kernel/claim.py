@@ -9,6 +9,7 @@ a confirmed claim never changes; the values here stay.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -43,7 +44,11 @@ class ClaimId(NamedTuple):
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
-    """A wish for `quantity` of a resource during [start_ms, until_ms), UTC milliseconds."""
+    """A wish for `quantity` of a resource during [start_ms, until_ms), UTC milliseconds; start_ms < until_ms.
+
+    Quantity 0 takes nothing: it always fits and never stands in the way, but it is found by resource and time. Soft
+    rules ("a speaker in two places") read such claims.
+    """
 
     id: ClaimId
     resource: Resource
@@ -70,49 +75,82 @@ class DecidedClaim(msgspec.Struct, frozen=True, gc=False):
 
 
 def in_the_way(claim: Claim, granted: Iterable[Claim], capacity: int) -> tuple[Claim, ...]:
-    """The granted claims because of which `claim` does not fit; empty when it fits.
+    """The granted claims because of which `claim` does not fit, earliest first; empty when it fits.
 
-    The load only rises where some claim starts, so it is enough to look at the claim's own start and at every start
-    inside it.
+    A claim beyond the whole capacity is in its own way: it names what is there, or itself where nothing is.
     """
-    rivals = [g for g in granted if g.id != claim.id and g.overlaps(claim)]
-    room = capacity - claim.quantity
-    for at in sorted(
-        {claim.start_ms, *(g.start_ms for g in rivals if g.start_ms > claim.start_ms)}
-    ):
-        present = [g for g in rivals if g.start_ms <= at < g.until_ms]
-        if sum(g.quantity for g in present) > room:
-            # A claim beyond the whole capacity is in its own way: name what is there, even if that is nobody.
-            return tuple(sorted(present, key=lambda g: g.order)) or (claim,)
-    return ()
+    rivals = [g for g in granted if g.quantity and g.id != claim.id and g.overlaps(claim)]
+    at = _overfull_at(claim, rivals, capacity - claim.quantity)
+    if at is None:
+        return ()
+    present = [g for g in rivals if g.start_ms <= at < g.until_ms]
+    return tuple(sorted(present, key=lambda g: g.order)) or (claim,)
+
+
+def _overfull_at(claim: Claim, rivals: Sequence[Claim], room: int) -> int | None:
+    """The first instant of the claim at which its rivals leave too little. Load rises only where one of them starts."""
+    if room < 0:
+        return claim.start_ms
+    # A departure sorts before an arrival at the same instant: intervals are half-open.
+    edges = [(g.until_ms, -g.quantity) for g in rivals]
+    edges += [(max(g.start_ms, claim.start_ms), g.quantity) for g in rivals]
+    load = 0
+    for at, step in sorted(edges):
+        load += step
+        if load > room:
+            return at
+    return None
 
 
 def decide(claims: Iterable[Claim], capacity: int) -> dict[ClaimId, DecidedClaim]:
-    """Decisions for all claims of one resource, earlier stamps first."""
-    granted: list[Claim] = []
+    """Decisions for all claims of one resource, earlier stamps first.
+
+    n claims of which each overlaps few others cost O(n log n); n that all overlap cost O(n² log n).
+    """
+    granted: list[Claim] = []  # in order of start
+    longest_ms = 0  # of the granted: none that starts earlier than this before a claim reaches it
     decided: dict[ClaimId, DecidedClaim] = {}
     for claim in sorted(claims, key=lambda c: c.order):
-        rivals = in_the_way(claim, granted, capacity)
+        first = bisect_left(granted, claim.start_ms - longest_ms, key=_start)
+        last = bisect_left(granted, claim.until_ms, lo=first, key=_start)
+        rivals = in_the_way(claim, granted[first:last], capacity)
         if rivals:
             against = tuple(r.id for r in rivals[:REASONS_MAX])
             decided[claim.id] = DecidedClaim(claim, ClaimState.DISPLACED, against)
-        else:
-            granted.append(claim)
-            decided[claim.id] = DecidedClaim(claim, ClaimState.CONFIRMED)
+            continue
+        decided[claim.id] = DecidedClaim(claim, ClaimState.CONFIRMED)
+        granted.insert(bisect_left(granted, claim.start_ms, key=_start), claim)
+        longest_ms = max(longest_ms, claim.until_ms - claim.start_ms)
     return decided
 
 
+def _start(claim: Claim) -> int:
+    return claim.start_ms
+
+
 def affected(claims: Sequence[Claim], touched: Mapping[ClaimId, tuple[int, int]]) -> list[Claim]:
-    """The claims whose decision can change when those in `touched` (old and new extent, ms) came,
-    moved or went: all that hang together with them through overlaps."""
-    spans = sorted(touched.values())
-    result: dict[ClaimId, Claim] = {}
-    rest = list(claims)
-    while True:
-        near = [c for c in rest if any(c.start_ms < hi and lo < c.until_ms for lo, hi in spans)]
-        if not near:
-            return sorted(result.values(), key=lambda c: c.order)
-        for claim in near:
-            result[claim.id] = claim
-        rest = [c for c in rest if c.id not in result]
-        spans = [(c.start_ms, c.until_ms) for c in near]
+    """The claims whose decision can change when those in `touched` came, moved or went: all that hang together with
+    them through overlaps. Deciding these alone gives each the decision that deciding all would give it.
+
+    `touched` says for each claim from when to when it was and is, old and new place together. `claims` are all of the
+    resource in their new state, or at least every one that hangs together with those times: a caller that reads by
+    time must read again around what it got until nothing new comes.
+    """
+    pieces: list[tuple[int, int, Claim | None]] = [(c.start_ms, c.until_ms, c) for c in claims]
+    pieces += [(start, until, None) for start, until in touched.values() if start < until]
+    result: list[Claim] = []
+    cluster: list[Claim] = []
+    reaches_ms, is_touched = 0, False
+    for start, until, claim in sorted(pieces, key=lambda piece: piece[:2]):
+        if (
+            start >= reaches_ms
+        ):  # half-open: what only meets the cluster's end does not belong to it
+            result += cluster if is_touched else ()
+            cluster, reaches_ms, is_touched = [], until, False
+        reaches_ms = max(reaches_ms, until)
+        if claim is None:
+            is_touched = True
+        else:
+            cluster.append(claim)
+    result += cluster if is_touched else ()
+    return sorted(result, key=lambda c: c.order)

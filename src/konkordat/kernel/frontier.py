@@ -16,7 +16,8 @@ Frontier = Mapping[Origin, int]
 ORIGINS_MAX: Final = (
     256  # five nodes and many lives of each; keeps a token under what a header may carry
 )
-TOKEN_CHARS_MAX: Final = 16_384
+# 256 origins with the longest names and numbers come to 26 970 characters, five ordinary ones to about 220.
+TOKEN_CHARS_MAX: Final = 28_000
 SEQ_MAX: Final = (1 << 63) - 1
 
 

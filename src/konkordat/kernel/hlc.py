@@ -23,6 +23,7 @@ class Stamp(NamedTuple):
 
 def hlc_at(ms: int, counter: int = 0) -> Hlc:
     """The clock value of a time in Unix ms."""
+    assert 0 <= counter < 1 << COUNTER_BITS  # a larger one would run into the milliseconds
     return Hlc(ms << COUNTER_BITS | counter)
 
 

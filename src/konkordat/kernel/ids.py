@@ -48,15 +48,14 @@ def valid_record_id(text: str) -> bool:
 
 
 def make_origin(node: NodeName, minted_ms: int, entropy: bytes) -> Origin:
-    """The origin of a new incarnation: time first, so that incarnations of a node sort by age; then 40 random bits."""
+    """The origin of a new incarnation: 45 bits of Unix ms (until the year 3084), then 40 random bits, in 17 digits, so
+    that incarnations of a node sort by age."""
     assert valid_name(node)
     assert len(entropy) >= 5
-    number = (minted_ms & ((1 << 48) - 1)) << 40 | int.from_bytes(entropy[:5], "big")
-    digits = []
-    while number:
-        number, digit = divmod(number, 32)
-        digits.append(_BASE32[digit])
-    return Origin(f"{node}.{''.join(reversed(digits)) or '0'}")
+    assert 0 <= minted_ms < 1 << 45
+    number = minted_ms << 40 | int.from_bytes(entropy[:5], "big")
+    digits = [_BASE32[number >> shift & 31] for shift in range(80, -1, -5)]
+    return Origin(f"{node}.{''.join(digits)}")
 
 
 def node_of(origin: Origin) -> NodeName:

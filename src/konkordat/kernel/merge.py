@@ -70,6 +70,11 @@ def join(ours: Record, theirs: Record, policies: Policies) -> Record:
 
 
 def next_life(record: Record | None, deletes: bool) -> int:
-    """The life a new local write carries: the present one, or the next where the write creates, revives or deletes."""
+    """The life a new local write carries: the present one, or the next where the write creates, revives or deletes.
+
+    Deleting what is unknown here ends its first life: whoever has that life unseen by us loses it too.
+    """
     life = record.life if record else 0
-    return life + 1 if (life % 2 == 1) == deletes else life
+    if deletes:
+        return life + 1 if life % 2 else max(life, 2)
+    return life if life % 2 else life + 1

@@ -33,8 +33,8 @@ class LastWriterWins:
 
     def join(self, ours: Register, theirs: Register) -> Register:
         # Stamps are equal only for the same write. A peer that breaks this must not make two nodes keep different
-        # values, so the value itself is the last tie-break.
-        return ours if ours[:2] >= theirs[:2] else theirs
+        # values, so what the stamp stands for breaks the tie.
+        return max(ours, theirs)
 
 
 LWW: Policy = LastWriterWins()
