@@ -20,10 +20,12 @@ DATE_PATTERN = r"^(19[7-9]\d|[2-8]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"
 CLOCK_PATTERN = r"^([01]\d|2[0-3]):[0-5]\d$"
 LOCAL_TIME_PATTERN = DATE_PATTERN[:-1] + r"T([01]\d|2[0-3]):[0-5]\d$"
 ZONE_PATTERN = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$"
-# Absolute with a scheme that no browser runs as code, or relative; so a link cannot carry a script.
+# Any scheme but those that make a browser run or open what the link itself contains; no blanks, and
+# no control character in front, which browsers skip. Letter by letter, for JavaScript's own regular
+# expressions have no way to ignore case.
 URL_PATTERN = (
-    r"^((https?|ftps?|mailto|matrix|ircs?|geo|tel|urn):[^\s]+"
-    r"|(?![A-Za-z][A-Za-z0-9+.-]*:)[^\s]+)$"
+    r"^(?![Jj][Aa][Vv][Aa][Ss][Cc][Rr][Ii][Pp][Tt]:|[Vv][Bb][Ss][Cc][Rr][Ii][Pp][Tt]:"
+    r"|[Dd][Aa][Tt][Aa]:|[Bb][Ll][Oo][Bb]:|[Ff][Ii][Ll][Ee]:)[^\s\x00-\x20\x7f]+$"
 )
 EMAIL_PATTERN = r"^[^@\s]+@[^@\s]+$"
 

@@ -212,6 +212,7 @@ class SessionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     seats: (
         Annotated[int, Meta(ge=0, le=f.PEOPLE_MAX, description="Places to register for.")] | None
     ) = None
+    url: Annotated[f.Url | None, Meta(description="Its public page.")] = None
     links: Annotated[tuple[Link, ...], Meta(max_length=f.LINKS_MAX)] = ()
     attachments: Annotated[tuple[Attachment, ...], Meta(max_length=f.LINKS_MAX)] = ()
     recording: Recording | None = None
