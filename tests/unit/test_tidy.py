@@ -138,6 +138,13 @@ def test_every_dependency_is_locked_with_hashes() -> None:
         assert "--hash=sha256:" in entry, entry
 
 
+def test_every_runtime_dependency_is_accounted_for_in_the_architecture() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    chapter = (ROOT / "ARCHITECTURE.md").read_text().rpartition("## Dependencies")[2].lower()
+    words = re.sub(r"[\s_-]+", "-", chapter)
+    assert {name for name in names(project["dependencies"]) if name not in words} == set()
+
+
 def test_what_is_tested_is_what_runs() -> None:
     dev = locked("dev.txt")
     assert {name: dev.get(name) for name in locked("runtime.txt")} == locked("runtime.txt")
