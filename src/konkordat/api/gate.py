@@ -22,7 +22,8 @@ class Overloaded(Exception):
 
 
 class NodeStopped(Exception):
-    """The node is stopping or its store failed: {reason}. Whether the write took effect is unknown; retry with the same key."""
+    """The node is stopping or its store failed: {reason}. Whether the write took effect is unknown:
+    retry with the same key."""
 
 
 class FeedGap(Exception):
