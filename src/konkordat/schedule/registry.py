@@ -146,18 +146,27 @@ COLLECTIONS: Final[Mapping[str, CollectionSpec]] = {
 }
 
 
+def body_data(spec: CollectionSpec, body: Struct) -> dict[str, Any]:
+    """The body as a JSON-ready object of what differs from the defaults, without the id."""
+    plain = _plain(body)
+    return {
+        field.name: plain[field.name]
+        for field in spec.fields
+        if plain[field.name] is not None and plain[field.name] != field.default
+    }
+
+
 def to_groups(spec: CollectionSpec, body: Struct) -> Groups:
     """The groups of a new record: only what differs from the defaults."""
-    plain = _plain(body)
+    data = body_data(spec, body)
     groups: Groups = {}
     for field in spec.fields:
-        value = plain.get(field.name)
-        if value is None or value == field.default:
+        if field.name not in data:
             continue
         if field.kind is FieldKind.MAP:
-            groups.update({f"{field.name}.{key}": text for key, text in value.items()})
+            groups.update({f"{field.name}.{key}": text for key, text in data[field.name].items()})
         else:
-            groups[field.name] = value
+            groups[field.name] = data[field.name]
     return groups
 
 

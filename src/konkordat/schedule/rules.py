@@ -1,0 +1,220 @@
+"""The rules of a programme that need more than one record: references, places, days, hours, free times. Pure functions.
+
+    rule                  broken by                                            overridden by a reason
+    unknown_reference     an id that names nothing alive here                  no
+    outside_event         a start on a day that is none of the event's         no
+    wrong_place           a room that belongs to another event, or to a        no
+                          venue that the event does not list
+    outside_hours         a room outside its bookable hours                    yes
+    slot_taken            more sessions at a time than the place can host,     no
+                          setup, teardown and turnaround counted
+    in_use                deleting what a session still needs                  no
+
+They are asked before a local write. What other nodes accepted is merged as it is; there the claims decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from konkordat.kernel.claim import Claim, in_the_way
+from konkordat.kernel.ids import Group
+from konkordat.schedule.claims import decoded
+from konkordat.schedule.model import BookableHours
+from konkordat.schedule.registry import CollectionSpec
+from konkordat.schedule.times import (
+    DAY_STARTS_AT,
+    MINUTE_MS,
+    Interval,
+    day_of,
+    local_text,
+    to_local,
+    zone,
+)
+
+ALTERNATIVES_MAX: Final = 3  # what one can choose from at a glance
+# How far from the wished time a free one is looked for. Beyond the next day people ask for another day.
+ALTERNATIVES_REACH_MS: Final = 24 * 60 * MINUTE_MS
+CANDIDATES_MAX: Final = 200  # times tried in a crowded room, so that a refusal stays cheap
+_WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+Values = Mapping[Group, bytes]
+
+
+class Found(NamedTuple):
+    """A reference that a record makes."""
+
+    pointer: str
+    collection: str
+    id: str
+
+
+class Buffers(NamedTuple):
+    """What a place is kept free for around each session, ms."""
+
+    before: int = 0
+    after: int = 0
+
+    @property
+    def reach_ms(self) -> int:
+        """How near two sessions may come: what the first needs after itself and the second before."""
+        return self.before + self.after
+
+    def around(self, claim: Claim) -> Claim:
+        """The claim with its buffers."""
+        return msgspec.structs.replace(
+            claim, start_ms=claim.start_ms - self.before, until_ms=claim.until_ms + self.after
+        )
+
+
+class EventFrame(NamedTuple):
+    """What of an event its sessions must keep to."""
+
+    zone: ZoneInfo
+    first: date
+    last: date
+    day_starts_at: str
+    venues: tuple[str, ...]  # empty: any
+
+
+def read(values: Values, name: str) -> Any:
+    """A group's value; None where it is missing, cleared or unreadable."""
+    raw = values.get(Group(name))
+    return None if raw is None else decoded(raw)
+
+
+def references(spec: CollectionSpec, values: Values, written: Iterable[Group]) -> Iterator[Found]:
+    """The references in the groups that are written."""
+    changed = set(written)
+    for reference in spec.references:
+        group, _, rest = reference.pointer[1:].partition("/")
+        if group not in changed:
+            continue
+        value = read(values, group)
+        if rest:
+            value = value.get(rest) if isinstance(value, dict) else None
+        if isinstance(value, str):
+            yield Found(reference.pointer, reference.collection, value)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                yield Found(f"{reference.pointer}/{index}", reference.collection, item)
+
+
+# Events ---------------------------------------------------------------------------------------
+
+
+def frame_of(event: Values) -> EventFrame | None:
+    """The frame of an event; None where merges left too little to tell."""
+    found = zone(str(read(event, "time_zone")))
+    try:
+        first = date.fromisoformat(str(read(event, "start_date")))
+        last = date.fromisoformat(str(read(event, "end_date")))
+        day_starts_at = str(read(event, "day_starts_at") or DAY_STARTS_AT)
+        time.fromisoformat(day_starts_at)
+    except ValueError:
+        return None
+    if not isinstance(found, ZoneInfo):
+        return None
+    venues = read(event, "venues")
+    return EventFrame(
+        found, first, last, day_starts_at, tuple(venues) if isinstance(venues, list) else ()
+    )
+
+
+def within_event(interval: Interval, frame: EventFrame) -> bool:
+    """True if a session begins on one of the event's days. It may run over into the following one, as evenings do."""
+    starts = day_of(interval.start_ms, frame.zone, frame.day_starts_at)
+    ends = day_of(interval.until_ms - 1, frame.zone, frame.day_starts_at)
+    return frame.first <= starts <= frame.last and ends <= frame.last + timedelta(days=1)
+
+
+# Rooms ----------------------------------------------------------------------------------------
+
+
+def buffers_of(place: Values) -> Buffers:
+    """The buffers of a room or booth."""
+    setup, teardown, turnaround = (
+        _minutes(read(place, f"{name}_minutes")) for name in ("setup", "teardown", "turnaround")
+    )
+    return Buffers(setup * MINUTE_MS, (teardown + turnaround) * MINUTE_MS)
+
+
+def within_hours(interval: Interval, room: Values, at: ZoneInfo) -> bool:
+    """True if the room may be booked all that time; a room without hours always may.
+
+    Hours that meet are one: a room open until midnight and from midnight on is open at midnight.
+    """
+    try:
+        hours = msgspec.convert(read(room, "bookable_hours") or (), tuple[BookableHours, ...])
+    except msgspec.ValidationError:
+        return True  # a merge of something newer; who knows the rule will keep it
+    if not hours:
+        return True
+    start, until = to_local(interval.start_ms, at), to_local(interval.until_ms, at)
+    open_until = start.replace(fold=0)
+    for opens, closes in sorted(_openings(hours, start.date(), until.date())):
+        if opens <= open_until < closes:
+            open_until = closes
+    return open_until >= until.replace(fold=0)
+
+
+def _openings(
+    hours: Sequence[BookableHours], first: date, last: date
+) -> Iterator[tuple[datetime, datetime]]:
+    """When a room opens and closes, wall time, from the day before `first` (whose evening may reach into it)."""
+    day = first - timedelta(days=1)
+    while day <= last:
+        for entry in hours:
+            if _WEEKDAYS[day.weekday()] in entry.weekdays:
+                opens = datetime.combine(day, time.fromisoformat(entry.opens))
+                closes = datetime.combine(day, time.fromisoformat(entry.closes))
+                yield opens, closes if closes > opens else closes + timedelta(days=1)
+        day += timedelta(days=1)
+
+
+def _minutes(value: Any) -> int:
+    sound = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return min(value, 24 * 60) if sound else 0
+
+
+# Places ---------------------------------------------------------------------------------------
+
+
+def standing_in_the_way(
+    claim: Claim, holders: Sequence[Claim], capacity: int, buffers: Buffers
+) -> tuple[Claim, ...]:
+    """The holders because of which the claim does not fit, buffers counted; as they are, without buffers."""
+    as_they_are = {h.id: h for h in holders}
+    wide = [buffers.around(h) for h in holders]
+    blocking = in_the_way(buffers.around(claim), wide, capacity)
+    return tuple([as_they_are.get(b.id, claim) for b in blocking])
+
+
+def free_starts(
+    claim: Claim, holders: Sequence[Claim], capacity: int, buffers: Buffers
+) -> Iterator[int]:
+    """Starts (UTC ms) at which the claim would fit, nearest to the wished one first."""
+    length = claim.until_ms - claim.start_ms
+    reach = buffers.reach_ms
+    tried = {h.until_ms + reach for h in holders} | {h.start_ms - reach - length for h in holders}
+    by_distance = sorted(tried, key=lambda at: (abs(at - claim.start_ms), at))
+    for start in by_distance[:CANDIDATES_MAX]:
+        moved = msgspec.structs.replace(claim, start_ms=start, until_ms=start + length)
+        near = abs(start - claim.start_ms) <= ALTERNATIVES_REACH_MS
+        if near and not standing_in_the_way(moved, holders, capacity, buffers):
+            yield start
+
+
+def slot_at(slot: Mapping[str, Any], start_ms: int) -> dict[str, Any] | None:
+    """The slot moved to another start; None where its wall time there would be ambiguous."""
+    found = zone(str(slot.get("time_zone")))
+    if not isinstance(found, ZoneInfo):
+        return None
+    local = to_local(start_ms, found)
+    moved = {name: value for name, value in slot.items() if name != "fold"}
+    return None if local.fold else moved | {"local_start": local_text(local)}
