@@ -17,6 +17,9 @@ Group = NewType("Group", str)
 ID_BYTES_MAX: Final = 255  # fits every index of every store, and one line of a log
 NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 ORIGIN_PATTERN: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}\.[0-9a-z]{1,26}")
+# Control characters of ASCII and Latin-1 and the two Unicode line breaks. Listed, not asked of the interpreter: two
+# nodes on different versions of Python must not disagree about which of a peer's changes are well formed.
+CONTROL_PATTERN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -44,7 +47,7 @@ def valid_record_id(text: str) -> bool:
         size = len(text.encode())
     except UnicodeEncodeError:  # a lone surrogate is no text that every store could hold
         return False
-    return 0 < size <= ID_BYTES_MAX and text.isprintable()
+    return 0 < size <= ID_BYTES_MAX and CONTROL_PATTERN.search(text) is None
 
 
 def make_origin(node: NodeName, minted_ms: int, entropy: bytes) -> Origin:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from google.protobuf.message import DecodeError
 
 from konkordat.kernel.change import (
@@ -121,7 +123,16 @@ def _read_change(message: pb.Change, tenant: str) -> Change:
     life = message.life
     if not 0 < life < LIFE_MAX:
         raise MalformedError("a change's life is out of range")
-    return Change(key, life, {Group(f.group): f.value for f in message.fields})
+    fields = {Group(f.group): f.value for f in message.fields}
+    check_groups(fields)
+    return Change(key, life, fields)
+
+
+def check_groups(groups: Iterable[Group]) -> None:
+    """Raises MalformedError for the name of a group that no node would have made."""
+    for group in groups:
+        if not valid_record_id(group):  # the same bounds as an id: short, no control characters
+            raise MalformedError("a change names no valid group")
 
 
 def check_key(key: RecordKey) -> None:

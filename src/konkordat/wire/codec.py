@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -25,7 +27,7 @@ from konkordat.kernel.ids import (
 from konkordat.kernel.policy import Register
 from konkordat.kernel.record import Record
 from konkordat.wire import konkordat_pb2 as pb
-from konkordat.wire.batches import check_key
+from konkordat.wire.batches import LIFE_MAX, check_groups, check_key
 from konkordat.wire.errors import ForeignFrameError, MalformedError, TooLargeError
 from konkordat.wire.messages import (
     Compare,
@@ -40,6 +42,7 @@ from konkordat.wire.messages import (
 )
 
 MAGIC: Final = b"KK"
+HEAD: Final = struct.Struct(">2sBI")  # magic, format, CRC-32 of the payload seeded with the format
 PLAIN: Final = 0
 ZSTD: Final = 1
 FRAME_BYTES_MAX: Final = 4 << 20  # on the wire: two of the largest batches
@@ -73,9 +76,9 @@ class Codec:
             packed = self._compressor.compress(raw)
             if len(packed) < len(raw):
                 head, payload = ZSTD, packed
-        if len(payload) + 3 > FRAME_BYTES_MAX:
+        if len(payload) + HEAD.size > FRAME_BYTES_MAX:
             raise TooLargeError(f"a frame of {len(payload)} bytes is over {FRAME_BYTES_MAX}")
-        return MAGIC + bytes((head,)) + payload
+        return HEAD.pack(MAGIC, head, zlib.crc32(payload, head)) + payload
 
     def decode(self, frame: bytes) -> tuple[NodeName, Message] | None:
         """Sender and message of a frame; None for a kind of message that only newer releases know (clause W1).
@@ -95,9 +98,15 @@ class Codec:
     def _envelope(self, frame: bytes) -> pb.Envelope:
         if len(frame) > FRAME_BYTES_MAX:
             raise TooLargeError(f"a frame of {len(frame)} bytes is over {FRAME_BYTES_MAX}")
-        if len(frame) < 3 or frame[:2] != MAGIC or frame[2] not in (PLAIN, ZSTD):
+        if len(frame) < HEAD.size:
+            raise MalformedError("it is shorter than a frame's head")
+        magic, format_, checksum = HEAD.unpack_from(frame)
+        if magic != MAGIC or format_ not in (PLAIN, ZSTD):
             raise MalformedError("it does not begin like a frame")
-        raw = frame[3:] if frame[2] == PLAIN else self._decompressed(frame[3:])
+        payload = frame[HEAD.size :]
+        if zlib.crc32(payload, format_) != checksum:
+            raise MalformedError("its checksum does not match: it was damaged on its way")
+        raw = payload if format_ == PLAIN else self._decompressed(payload)
         try:
             return pb.Envelope.FromString(raw)
         except DecodeError as cause:
@@ -327,6 +336,11 @@ def _read_record(message: pb.RecordState) -> Record:
         else:  # the shown value comes first, siblings after it
             siblings = (*held.siblings, (stamp, field.value))
             fields[Group(field.group)] = held._replace(siblings=siblings)
+    check_groups(fields)
+    if not 0 < message.life < LIFE_MAX:
+        raise MalformedError("a record's life is out of range")
+    if fields and message.life % 2 == 0:
+        raise MalformedError("a deleted record has fields")
     return Record(
         _key_in(message.key),
         message.life,

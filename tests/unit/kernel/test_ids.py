@@ -34,6 +34,10 @@ def test_a_record_id_is_printable_text(text: str) -> None:
     assert valid_record_id(text)
 
 
+def test_a_record_id_may_hold_characters_that_this_python_does_not_know_yet() -> None:
+    assert valid_record_id("\U0001fadf")  # assigned in Unicode 16, unknown to Python 3.11
+
+
 @pytest.mark.parametrize("text", ["", "é" * 128, "x" * 256, "a\0", "a\n", "\u2028", "\ud800"])
 def test_other_record_ids_are_refused(text: str) -> None:
     assert not valid_record_id(text)
