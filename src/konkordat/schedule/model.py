@@ -118,7 +118,8 @@ class VenueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     city: f.Label | None = None
     country: (
         Annotated[
-            str, Meta(pattern=r"^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2.", examples=["CH"])
+            str,
+            Meta(pattern=r"^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2.", examples=["CH"]),
         ]
         | None
     ) = None
