@@ -14,7 +14,7 @@ import msgspec
 
 from konkordat.kernel.ids import NodeName, Origin, node_of
 from konkordat.protocol.peers import Peer, Peers
-from konkordat.wire.messages import Pull
+from konkordat.wire.messages import Page, Pull
 
 GRACE_MS: Final = 60  # how long a push may be on its way before its absence counts as a gap
 PULL_TIMEOUT_MS: Final = 2_000  # then somebody else is asked
@@ -22,6 +22,12 @@ PAGE_BYTES: Final = (
     256 << 10
 )  # small enough that a page's commit does not hold up local writes noticeably
 WANTS_MAX: Final = 64  # origins in one pull
+FRUITLESS_MS: Final = (
+    1_000  # after a page that brought an origin no further; or two nodes would talk without end
+)
+GOALS_MAX: Final = (
+    1_024  # several times what a sound cluster can name; bounds what a peer can make us remember
+)
 
 
 class Goal(msgspec.Struct):
@@ -33,8 +39,15 @@ class Goal(msgspec.Struct):
 
 class OpenPull(msgspec.Struct, frozen=True):
     peer: NodeName
-    origins: tuple[Origin, ...]
+    wants: tuple[tuple[Origin, int], ...]  # origin, and what we had of it
     deadline_ms: int
+
+
+class Fruitless(msgspec.Struct, frozen=True):
+    """A peer said it has more of an origin, and its page brought nothing that could be taken."""
+
+    peer: NodeName
+    until_ms: int  # the origin is pulled again then, from another peer if there is one
 
 
 class Exchange:
@@ -45,6 +58,7 @@ class Exchange:
         self._goals: dict[Origin, Goal] = {}
         self._open: dict[int, OpenPull] = {}  # by pull id
         self._pulling: dict[Origin, int] = {}  # origin -> pull id: one pull an origin at a time
+        self._fruitless: dict[Origin, Fruitless] = {}
         self._next_id = 1
         self._turn = 0  # rotates the choice among equals
         self.held_until: dict[Origin, int] = {}  # quarantined origins are not pulled until then
@@ -53,18 +67,30 @@ class Exchange:
         """A heartbeat told a frontier."""
         for origin, seq in theirs.items():
             if seq > ours.get(origin, 0) and origin not in self._goals:
-                self._goals[origin] = Goal(seq, now_ms)
+                self._set_goal(origin, Goal(seq, now_ms))
 
     def gap_seen(self, origin: Origin, seq: int, now_ms: int) -> None:
         """A push began beyond what we have: what lies between will not come by itself."""
-        self._goals[origin] = Goal(seq, now_ms - GRACE_MS)
+        self._set_goal(origin, Goal(seq, now_ms - GRACE_MS))
 
-    def answered(self, peer: NodeName, id: int) -> bool:
-        """A page came. False if it answers nothing that is open with this peer: too late, or invented."""
-        pull = self._open.get(id)
+    def _set_goal(self, origin: Origin, goal: Goal) -> None:
+        if origin in self._goals or len(self._goals) < GOALS_MAX:
+            self._goals[origin] = goal
+
+    def answered(self, peer: NodeName, page: Page, ours: Mapping[Origin, int], now_ms: int) -> bool:
+        """A page came, and what it brought is in `ours`. False if it answers nothing that is open with this peer: too
+        late, or invented.
+        """
+        pull = self._open.get(page.id)
         if pull is None or pull.peer != peer:
             return False
-        self._close(id)
+        self._close(page.id)
+        cut_short = page.more and bool(page.bodies)
+        for origin, had in pull.wants:
+            if ours.get(origin, 0) > had:
+                self._fruitless.pop(origin, None)
+            elif not cut_short:
+                self._fruitless[origin] = Fruitless(peer, now_ms + FRUITLESS_MS)
         return True
 
     def due(self, ours: Mapping[Origin, int], now_ms: int) -> list[tuple[NodeName, Pull]]:
@@ -82,10 +108,14 @@ class Exchange:
         goal = self._goals[origin]
         if ours.get(origin, 0) >= goal.seq:
             del self._goals[origin]
+            self._fruitless.pop(origin, None)
             self._renew(origin, ours, now_ms)
             return False
-        waits = now_ms - goal.since_ms < GRACE_MS or now_ms < self.held_until.get(origin, 0)
-        return not waits and origin not in self._pulling
+        if origin in self._pulling or now_ms - goal.since_ms < GRACE_MS:
+            return False
+        fruitless = self._fruitless.get(origin)
+        held_until = self.held_until.get(origin, 0)
+        return now_ms >= max(held_until, fruitless.until_ms if fruitless else 0)
 
     def _renew(self, origin: Origin, ours: Mapping[Origin, int], now_ms: int) -> None:
         """A goal is reached: is there a further one? Without this a long replay would pause at every heartbeat."""
@@ -98,6 +128,9 @@ class Exchange:
         able = [p for p in able if p.slow_until_ms <= now_ms] or able
         if not able:
             return None
+        fruitless = self._fruitless.get(origin)
+        if fruitless is not None:
+            able = [p for p in able if p.name != fruitless.peer] or able
         home = node_of(origin)
         for peer in able:
             if peer.name == home:
@@ -109,10 +142,11 @@ class Exchange:
         self, name: NodeName, origins: list[Origin], ours: Mapping[Origin, int], now_ms: int
     ) -> tuple[NodeName, Pull]:
         number, self._next_id = self._next_id, self._next_id + 1
-        self._open[number] = OpenPull(name, tuple(origins), now_ms + PULL_TIMEOUT_MS)
+        wants = tuple([(origin, ours.get(origin, 0)) for origin in origins])
+        self._open[number] = OpenPull(name, wants, now_ms + PULL_TIMEOUT_MS)
         for origin in origins:
             self._pulling[origin] = number
-        return name, Pull(number, tuple([(o, ours.get(o, 0)) for o in origins]), PAGE_BYTES)
+        return name, Pull(number, wants, PAGE_BYTES)
 
     def _expire(self, now_ms: int) -> None:
         for number in [i for i, p in self._open.items() if p.deadline_ms <= now_ms]:
@@ -122,5 +156,5 @@ class Exchange:
             self._close(number)
 
     def _close(self, id: int) -> None:
-        for origin in self._open.pop(id).origins:
+        for origin, _had in self._open.pop(id).wants:
             self._pulling.pop(origin, None)

@@ -202,7 +202,7 @@ class Replica:
                 self._serve(peer, message)
             case Page():
                 # Merged above. What is still missing is pulled at the end of this handling.
-                self._exchange.answered(peer, message.id)
+                self._exchange.answered(peer, message, self._frontier, now_ms)
             case Push():
                 pass  # merged above
             case Compare():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import pytest
@@ -55,10 +56,8 @@ def test_a_batch_opens_as_it_was_sealed(batch: Batch) -> None:
 
 @given(st.binary(max_size=300))
 def test_a_body_of_no_sense_is_refused_and_raises_nothing_else(body: bytes) -> None:
-    try:
+    with contextlib.suppress(WireError):
         open_body(body)
-    except WireError:
-        pass
 
 
 @given(batches(), st.data())
@@ -66,10 +65,8 @@ def test_a_mutated_body_raises_nothing_but_wire_errors(batch: Batch, data: st.Da
     body = bytearray(seal(batch).body)
     for _ in range(data.draw(st.integers(1, 4))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(WireError):
         open_body(bytes(body))
-    except WireError:
-        pass
 
 
 def future_body(batch: Batch) -> bytes:
