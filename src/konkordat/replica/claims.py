@@ -33,9 +33,10 @@ class ClaimBook:
         self._laid: dict[
             ClaimId, DecidedClaim
         ] = {}  # new, moved or decided otherwise by this commit
-        self._gone: set[ClaimId] = set()
+        # Ordered, as everything here that is iterated: a set of texts comes out in another order in every process.
+        self._gone: dict[ClaimId, None] = {}
         self._seen: dict[ClaimId, DecidedClaim] = {}  # as the store has them, of what was read
-        self._dirty: set[Span] = set()  # where decisions must be looked at again
+        self._dirty: dict[Span, None] = {}  # where decisions must be looked at again
 
     def record_changed(self, old: Record | None, new: Record) -> None:
         """Book what a record's change does to its claims; `settle` then decides."""
@@ -43,19 +44,19 @@ class ClaimBook:
         now = {c.id: c for c in self._domain.claims(new)}
         for id, claim in was.items():
             if now.get(id) != claim:
-                self._dirty.add(_span(claim))
+                self._dirty[_span(claim)] = None
                 if id not in now:
                     self._laid.pop(id, None)
-                    self._gone.add(id)
+                    self._gone[id] = None
         for id, claim in now.items():
             if was.get(id) != claim:
-                self._dirty.add(_span(claim))
-                self._gone.discard(id)
+                self._dirty[_span(claim)] = None
+                self._gone.pop(id, None)
                 self._laid[id] = DecidedClaim(claim, ClaimState.TENTATIVE)
 
     def capacity_changed(self, resource: Resource) -> None:
         """All claims of the resource are decided anew."""
-        self._dirty.add(Span(resource, *ALWAYS))
+        self._dirty[Span(resource, *ALWAYS)] = None
 
     def on(self, spans: Iterable[Span]) -> dict[ClaimId, DecidedClaim]:
         """Claims that overlap one of the spans, as this commit sees them."""
@@ -86,7 +87,7 @@ class ClaimBook:
         by_resource: dict[Resource, dict[ClaimId, DecidedClaim]] = {}
         for id, decided in self._component(self._dirty).items():
             by_resource.setdefault(decided.claim.resource, {})[id] = decided
-        self._dirty = set()
+        self._dirty = {}
         for resource, present in by_resource.items():
             owner = self._domain.capacity_owner(resource)
             capacity = self._domain.capacity(owners.get(owner) if owner else None)
@@ -95,21 +96,24 @@ class ClaimBook:
                 if decided != present[id]:
                     self._laid[id] = decided
 
-    def dirty_owners(self) -> set[RecordKey]:
+    def dirty_owners(self) -> list[RecordKey]:
         """The records that say the capacity of what `settle` will look at."""
-        owners = {self._domain.capacity_owner(span.resource) for span in self._dirty}
-        return {owner for owner in owners if owner is not None}
+        resources = dict.fromkeys(span.resource for span in self._dirty)
+        owners = [self._domain.capacity_owner(resource) for resource in resources]
+        return [owner for owner in owners if owner is not None]
 
-    def _component(self, spans: set[Span]) -> dict[ClaimId, DecidedClaim]:
+    def _component(self, dirty: Iterable[Span]) -> dict[ClaimId, DecidedClaim]:
         """All claims connected with the spans through overlaps: from round to round the set only grows, to all claims
         of the resources at most. Cutting it short would let nodes decide differently."""
-        asked: set[Span] = set()
+        asked: dict[Span, None] = {}
         found: dict[ClaimId, DecidedClaim] = {}
+        spans = list(dirty)
         while spans:
-            asked |= spans
+            asked |= dict.fromkeys(spans)
             found |= self.on(spans)
-            reach = {_span(d.claim) for d in found.values()}
-            spans = {s for s in reach - asked if not any(_within(s, a) for a in asked)}
+            reach = dict.fromkeys(_span(d.claim) for d in found.values())
+            new = [span for span in reach if span not in asked]
+            spans = [span for span in new if not any(_within(span, a) for a in asked)]
         return found
 
     def changed(self) -> list[DecidedClaim]:
