@@ -26,7 +26,11 @@ class Peer(msgspec.Struct):
     name: NodeName
     joined: bool = False  # the link says it is there
     heard_ms: int = 0  # our clock at its last heartbeat; 0 = never
-    clock_offset_ms: int = 0  # its clock minus ours, with the way of the message in it
+    # Its clock minus ours at its last heartbeat. The way of the heartbeat makes it less than the truth, never more.
+    clock_offset_ms: int = 0
+    sees_us_ahead_ms: int = (
+        0  # our clock minus its own, as it told: also less than the truth, never more
+    )
     origin: Origin = Origin("")
     frontier: Mapping[Origin, int] = {}
     root: Summary = EMPTY
@@ -55,9 +59,10 @@ class Peers:
             peer = self.table[name] = Peer(name)
         return peer
 
-    def heard(self, peer: Peer, beat: Heartbeat, now_ms: int) -> None:
+    def heard(self, peer: Peer, beat: Heartbeat, us: NodeName, now_ms: int) -> None:
         peer.heard_ms = now_ms
         peer.clock_offset_ms = beat.now_ms - now_ms
+        peer.sees_us_ahead_ms = beat.clocks.get(us, 0)
         peer.origin, peer.frontier, peer.root = beat.origin, beat.frontier, beat.root
         peer.data_format, peer.api_url = beat.data_format, beat.api_url
         peer.release, peer.sessions, peer.health = beat.release, beat.sessions, beat.health
@@ -65,8 +70,17 @@ class Peers:
     def alive(self, now_ms: int) -> list[Peer]:
         return [p for p in self.table.values() if p.alive(now_ms)]
 
+    def clocks(self, now_ms: int) -> dict[NodeName, int]:
+        """How far ahead of ours the clocks of living peers are, at the least: what our heartbeats tell."""
+        return {p.name: p.clock_offset_ms for p in self.alive(now_ms)}
+
     def clock_disagrees(self, now_ms: int) -> bool:
-        """True when our clock is too far from those of a majority of all nodes heard, ourselves counted as agreeing."""
+        """True when our clock is certainly too far from those of a majority of all nodes heard, ourselves counted as
+        agreeing.
+
+        A heartbeat that took long looks like a clock that is behind. So only what looks ahead counts: theirs as seen by
+        us, and ours as seen by them. A slow line then hides a wrong clock at worst, and never fences a right one.
+        """
         heard = self.alive(now_ms)
-        far = sum(1 for p in heard if abs(p.clock_offset_ms) > FENCE_AT_MS)
+        far = sum(1 for p in heard if max(p.clock_offset_ms, p.sees_us_ahead_ms) > FENCE_AT_MS)
         return far * 2 > len(heard) + 1

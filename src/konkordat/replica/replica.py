@@ -224,7 +224,7 @@ class Replica:
             self._journal("warning", "heartbeat_refused", peer=name, origin=beat.origin)
             return
         first = not peer.alive(now_ms)
-        self._peers.heard(peer, beat, now_ms)
+        self._peers.heard(peer, beat, self.node, now_ms)
         if first:
             self._journal("info", "peer_heard", peer=name, origin=beat.origin, url=beat.api_url)
             self._beat(now_ms)  # so that a newcomer knows us at once
@@ -323,6 +323,7 @@ class Replica:
             settings.started_ms,
             self._root.live,
             self.health(now_ms),
+            self._peers.clocks(now_ms),
         )
         self._effects.append(Broadcast(beat))
 

@@ -148,6 +148,12 @@ def _origin(text: str) -> Origin:
     return Origin(text)
 
 
+def _node(text: str) -> NodeName:
+    if not valid_name(text):
+        raise MalformedError("it names no valid node")
+    return NodeName(text)
+
+
 def _summary_out(summary: Summary) -> pb.Summary:
     return pb.Summary(
         live=summary.live,
@@ -223,6 +229,8 @@ def _write_heartbeat(envelope: pb.Envelope, message: Heartbeat) -> None:
         message.release,
     )
     out.started_ms, out.sessions, out.health = message.started_ms, message.sessions, message.health
+    for node in sorted(message.clocks):
+        out.clocks.add(node=node, ahead_ms=message.clocks[node])
 
 
 def _read_heartbeat(message: pb.Heartbeat) -> Heartbeat:
@@ -240,6 +248,7 @@ def _read_heartbeat(message: pb.Heartbeat) -> Heartbeat:
         message.started_ms,
         message.sessions,
         message.health[:16],
+        {_node(c.node): c.ahead_ms for c in _bounded(message.clocks)},
     )
 
 

@@ -93,7 +93,7 @@ class Summary(_message.Message):
     def __init__(self, live: _Optional[int] = ..., live_sum: _Optional[bytes] = ..., dead: _Optional[int] = ..., dead_sum: _Optional[bytes] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("origin", "frontier", "root", "now_ms", "hlc", "data_format", "api_url", "release", "started_ms", "sessions", "health")
+    __slots__ = ("origin", "frontier", "root", "now_ms", "hlc", "data_format", "api_url", "release", "started_ms", "sessions", "health", "clocks")
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     FRONTIER_FIELD_NUMBER: _ClassVar[int]
     ROOT_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +105,7 @@ class Heartbeat(_message.Message):
     STARTED_MS_FIELD_NUMBER: _ClassVar[int]
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
+    CLOCKS_FIELD_NUMBER: _ClassVar[int]
     origin: str
     frontier: _containers.RepeatedCompositeFieldContainer[OriginSeq]
     root: Summary
@@ -116,7 +117,16 @@ class Heartbeat(_message.Message):
     started_ms: int
     sessions: int
     health: str
-    def __init__(self, origin: _Optional[str] = ..., frontier: _Optional[_Iterable[_Union[OriginSeq, _Mapping]]] = ..., root: _Optional[_Union[Summary, _Mapping]] = ..., now_ms: _Optional[int] = ..., hlc: _Optional[int] = ..., data_format: _Optional[int] = ..., api_url: _Optional[str] = ..., release: _Optional[str] = ..., started_ms: _Optional[int] = ..., sessions: _Optional[int] = ..., health: _Optional[str] = ...) -> None: ...
+    clocks: _containers.RepeatedCompositeFieldContainer[PeerClock]
+    def __init__(self, origin: _Optional[str] = ..., frontier: _Optional[_Iterable[_Union[OriginSeq, _Mapping]]] = ..., root: _Optional[_Union[Summary, _Mapping]] = ..., now_ms: _Optional[int] = ..., hlc: _Optional[int] = ..., data_format: _Optional[int] = ..., api_url: _Optional[str] = ..., release: _Optional[str] = ..., started_ms: _Optional[int] = ..., sessions: _Optional[int] = ..., health: _Optional[str] = ..., clocks: _Optional[_Iterable[_Union[PeerClock, _Mapping]]] = ...) -> None: ...
+
+class PeerClock(_message.Message):
+    __slots__ = ("node", "ahead_ms")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_MS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    ahead_ms: int
+    def __init__(self, node: _Optional[str] = ..., ahead_ms: _Optional[int] = ...) -> None: ...
 
 class Push(_message.Message):
     __slots__ = ("bodies", "sent_ms")

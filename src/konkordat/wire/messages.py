@@ -8,7 +8,7 @@ import msgspec
 
 from konkordat.kernel.digest import KeyRange, Summary
 from konkordat.kernel.hlc import Hlc
-from konkordat.kernel.ids import Origin, RecordKey
+from konkordat.kernel.ids import NodeName, Origin, RecordKey
 from konkordat.kernel.record import Record
 
 
@@ -26,6 +26,8 @@ class Heartbeat(msgspec.Struct, frozen=True):
     started_ms: int = 0
     sessions: int = 0
     health: str = "ready"
+    # How far ahead of its own the sender saw its peers' clocks, at the least (their heartbeats took time to arrive).
+    clocks: Mapping[NodeName, int] = {}
 
 
 class Push(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from konkordat.kernel.digest import KeyRange, Summary
 from konkordat.kernel.hlc import HLC_MAX, Hlc, Stamp
-from konkordat.kernel.ids import Group, Origin, RecordKey, record_key
+from konkordat.kernel.ids import Group, NodeName, Origin, RecordKey, record_key
 from konkordat.kernel.policy import Register
 from konkordat.kernel.record import Record
 from konkordat.wire.batches import LIFE_MAX
@@ -78,6 +78,7 @@ heartbeats = st.builds(
     TIMES,
     UINT64,
     st.sampled_from(["joining", "ready", "fenced", "stopping"]),
+    st.dictionaries(names.map(NodeName), st.integers(-(1 << 63), (1 << 63) - 1), max_size=4),
 )
 messages: st.SearchStrategy[Message] = st.one_of(
     heartbeats,

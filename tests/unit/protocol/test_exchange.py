@@ -35,7 +35,7 @@ class Setting:
         beat = Heartbeat(Origin(f"{name}.1"), frontier, EMPTY, now_ms, Hlc(0), 1)
         peer = self.peers.get(name)
         assert peer is not None
-        self.peers.heard(peer, beat, now_ms)
+        self.peers.heard(peer, beat, NodeName("zurich"), now_ms)
         self.exchange.heard(frontier, NOTHING, now_ms)
 
     def due(self, now_ms: int, ours: Mapping[Origin, int] = NOTHING) -> list[tuple[NodeName, Pull]]:
