@@ -8,6 +8,11 @@ patches      merge-patch twins of the bodies
 registry     the collections as data, and the way between a body and the groups of a record
 times        wall time to UTC and back, event days, intervals
 clashes      soft clashes and room overlaps
+commands     what a client asks for, and what it is told besides the records
+claims       what a record claims: a place, and speakers' time
+rules        references, days, hours, places, free times
+domain       the port of the replica: commands in, writes or refusals out (drafts, places: its parts)
+keys         the service's own collections
 interchange  reading and writing frab XML, frab JSON and iCalendar; planning an import
 sample       the programme that ships with the project
 """

@@ -154,8 +154,12 @@ def owned_resource(key: RecordKey) -> Resource | None:
 
 
 def capacity_of(owner: Record | None) -> int:
-    """How many sessions a place may host at one time. One, where nothing sensible says otherwise."""
-    value = value_of(owner, MAX_CONCURRENT) if owner else None
+    """How many sessions a place may host at one time."""
+    return sensible_capacity(value_of(owner, MAX_CONCURRENT) if owner else None)
+
+
+def sensible_capacity(value: Any) -> int:
+    """A `max_concurrent` as it stands in a record; one, where nothing sensible is said."""
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= CONCURRENT_MAX:
         return value
     return 1

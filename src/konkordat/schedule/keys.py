@@ -29,7 +29,9 @@ class ApiKeyBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A credential: whose it is, what it may do, until when."""
 
     id: Annotated[str, Meta(pattern=r"^[0-9a-z]{16}$(?!\n)")] | None = None
-    hash: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", description="BLAKE2b-256 of the key.")]
+    hash: Annotated[
+        str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", description="BLAKE2b-256 of the key.")
+    ]
     tenant: Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$(?!\n)")]
     scopes: Annotated[
         tuple[Literal["read", "write", "admin"], ...], Meta(min_length=1, max_length=3)

@@ -1,0 +1,207 @@
+"""The event domain as a replica sees it: commands are decided here, before they are written.
+
+A command is decided as a whole, on the state that it would leave: its operations may refer to each other in any order,
+and two sessions may swap their rooms.
+
+    operations → drafts          presence, conditions, bodies                    `Draft`
+    drafts → references          what is referred to is there
+    drafts → places              day, hours, room; what does not fit             `Places`
+    drafts → deletions           nothing that a session still needs
+    drafts → writes and notes    soft clashes, effects
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from konkordat.kernel.claim import Claim, Resource
+from konkordat.kernel.ids import Collection, Group, RecordId, RecordKey
+from konkordat.kernel.record import Record
+from konkordat.kernel.refusal import Refusal
+from konkordat.replica.domain import View, Writes
+from konkordat.schedule import claims
+from konkordat.schedule.commands import (
+    WARNINGS_MAX,
+    Effect,
+    WriteCommand,
+    WriteNotes,
+    key_of,
+)
+from konkordat.schedule.drafts import Draft
+from konkordat.schedule.keys import SYSTEM_TENANT, collections_of
+from konkordat.schedule.places import Places, located
+from konkordat.schedule.rules import Found, references
+
+
+class ScheduleDomain:
+    """Fulfils `replica.domain.Domain`. Stateless."""
+
+    def reads(self, command: WriteCommand) -> Iterable[RecordKey]:
+        """The records an answer depends on, as far as the command itself tells."""
+        collections = collections_of(command.tenant)
+        for op in command.operations:
+            yield key_of(command, op)
+            spec = collections[op.collection]
+            for values in (op.groups, op.unit_patches):
+                for found in references(spec, values, values):
+                    yield _referred(command, found)
+
+    def decide(self, command: WriteCommand, view: View) -> Writes | Refusal:
+        return _Decision(command, view).decide()
+
+    def claim_groups(self, collection: Collection) -> frozenset[Group]:
+        return claims.CLAIM_GROUPS.get(collection, claims.NO_GROUPS)
+
+    def claims(self, record: Record) -> Sequence[Claim]:
+        return claims.claims_of(record)
+
+    def capacity_owner(self, resource: Resource) -> RecordKey | None:
+        return claims.capacity_owner(resource)
+
+    def owned_resource(self, key: RecordKey) -> Resource | None:
+        return claims.owned_resource(key)
+
+    def capacity(self, owner: Record | None) -> int:
+        return claims.capacity_of(owner)
+
+    def parent(self, record: Record) -> str:
+        """A session belongs to its event, a room or booth to its venue."""
+        field = _PARENTS.get(record.key.collection)
+        value = claims.value_of(record, field) if field else None
+        return value if isinstance(value, str) else ""
+
+
+_PARENTS = {
+    claims.SESSIONS: Group("event"),
+    claims.ROOMS: Group("venue"),
+    claims.BOOTHS: Group("venue"),
+}
+
+
+class _Decision:
+    """One command on its way to writes. Used once."""
+
+    def __init__(self, command: WriteCommand, view: View) -> None:
+        self.command = command
+        self.view = view
+        self.drafts: dict[RecordKey, Draft] = {}
+        self.effects: list[Effect] = []
+        self.seen: dict[RecordKey, bool] = {}  # which records that are referred to are alive
+        self.places = Places(command, view, self.drafts)
+
+    def decide(self) -> Writes | Refusal:
+        refusal = (
+            self._take_operations()
+            or self._check_references()
+            or self.places.settle()
+            or self._check_deletions()
+        )
+        if refusal is not None:
+            return self._located(refusal)
+        written = (draft.write() for draft in self.drafts.values())
+        writes = tuple([write for write in written if write is not None])
+        return Writes(writes, self._notes(), self.command.override_reason)
+
+    def _take_operations(self) -> Refusal | None:
+        collections = collections_of(self.command.tenant)
+        for number, op in enumerate(self.command.operations):
+            key = key_of(self.command, op)
+            draft = self.drafts.get(key)
+            if draft is None:
+                draft = Draft(key, collections[op.collection], self.view.record(key))
+                self.drafts[key] = draft
+            effect = draft.take(op, number)
+            if isinstance(effect, Refusal):
+                return located(effect, number)
+            self.effects.append(effect)
+        return None
+
+    # References ----------------------------------------------------------------------------------
+
+    def _check_references(self) -> Refusal | None:
+        for draft in self.drafts.values():
+            if not draft.writes or draft.deletes:
+                continue
+            for found in references(draft.spec, draft.values, draft.writes):
+                if self._is_there(_referred(self.command, found)):
+                    continue
+                refusal = Refusal(
+                    "unknown_reference",
+                    f"There is no {found.collection.removesuffix('s')} {found.id} here.",
+                    found.pointer,
+                )
+                if not self._drops(draft, found, refusal):
+                    return located(refusal, draft.operation)
+        return None
+
+    def _drops(self, draft: Draft, found: Found, refusal: Refusal) -> bool:
+        """A slot in an unknown room is dropped where the command asked for that."""
+        if not found.pointer.startswith("/slot/"):
+            return False
+        return self.places.drop(draft, refusal)
+
+    def _is_there(self, key: RecordKey) -> bool:
+        draft = self.drafts.get(key)
+        if draft is not None:
+            return draft.alive
+        if key not in self.seen:
+            record = self.view.record(key)
+            self.seen[key] = record is not None and record.alive
+        return self.seen[key]
+
+    # Deletions -----------------------------------------------------------------------------------
+
+    def _check_deletions(self) -> Refusal | None:
+        """Whether a session that is still to come needs what is deleted; what is past needs nothing."""
+        for draft in self.drafts.values():
+            resource = _needed_as(draft.key) if draft.deletes else None
+            if resource is None:
+                continue
+            users = self.places.holders(resource, self.view.now_ms, _FAR_MS)
+            if users:
+                what = draft.key.collection.removesuffix("s")
+                detail = f"{len(users)} sessions to come need the {what} {draft.key.id}."
+                refusal = Refusal("in_use", detail, conflicts=tuple(users[:WARNINGS_MAX]))
+                return located(refusal, draft.operation)
+        return None
+
+    # The answer ----------------------------------------------------------------------------------
+
+    def _notes(self) -> WriteNotes:
+        warnings = self.places.warnings()
+        keys = [key_of(self.command, op) for op in self.command.operations]
+        effects: list[Effect] = [
+            "unchanged" if self.drafts[key].is_as_it_was else effect
+            for key, effect in zip(keys, self.effects, strict=True)
+        ]
+        return WriteNotes(
+            tuple(effects),
+            tuple(warnings[:WARNINGS_MAX]),
+            tuple(self.places.dropped),
+            len(warnings) > WARNINGS_MAX,
+        )
+
+    def _located(self, refusal: Refusal) -> Refusal:
+        """Of a command with one operation, the request itself is the place."""
+        if len(self.command.operations) > 1:
+            return refusal
+        extra = {name: value for name, value in refusal.extra.items() if name != "operation"}
+        return msgspec.structs.replace(refusal, extra=extra)
+
+
+# Later than any slot can be.
+_FAR_MS = 1 << 60
+
+
+def _needed_as(key: RecordKey) -> Resource | None:
+    if key.tenant == SYSTEM_TENANT:
+        return None
+    if key.collection == claims.SPEAKERS:
+        return Resource(key.tenant, claims.speaker_name(key.id))
+    return claims.owned_resource(key)
+
+
+def _referred(command: WriteCommand, found: Found) -> RecordKey:
+    return RecordKey(command.tenant, Collection(found.collection), RecordId(found.id))
