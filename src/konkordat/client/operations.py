@@ -1,0 +1,209 @@
+"""Every operation of the API as a sans-I/O generator; both clients offer exactly these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from konkordat.client.core import MERGE_PATCH, Call, Core, Reply, Steps
+from konkordat.client.errors import BadAnswer
+from konkordat.client.results import BatchResult, ChangesPage, Item, Page
+
+Mode = Literal["independent", "atomic"]
+T = TypeVar("T")
+
+
+def _path(*parts: str) -> str:
+    return "/v2/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _etag(version: str) -> str:
+    return version if version == "*" or version.startswith('"') else f'"{version}"'
+
+
+def _as(reply: Reply, type_: type[T]) -> T:
+    try:
+        return msgspec.json.decode(reply.body, type=type_)
+    except msgspec.MsgspecError as cause:
+        raise BadAnswer(f"{cause}") from cause
+
+
+# Records -----------------------------------------------------------------------------------------
+
+
+def create(
+    core: Core,
+    collection: str,
+    data: Mapping[str, Any],
+    *,
+    idempotency_key: str = "",
+    query: Mapping[str, str] | None = None,
+) -> Steps[Item]:
+    """Create a record; the node makes an id if `data` has none. Raises Conflict, Invalid."""
+    body = msgspec.json.encode(data)
+    call = Call("POST", _path(collection), body, idempotency_key=idempotency_key, query=query or {})
+    return (yield from _item(core, call))
+
+
+def get(core: Core, collection: str, id: str, *, wait_s: float | None = None) -> Steps[Item]:
+    """One record. Raises NotFound, once a node that has caught up says so."""
+    return (yield from _item(core, Call("GET", _path(collection, id), wait_s=wait_s)))
+
+
+def put(
+    core: Core,
+    collection: str,
+    id: str,
+    data: Mapping[str, Any],
+    *,
+    if_match: str = "",
+    only_new: bool = False,
+    idempotency_key: str = "",
+) -> Steps[Item]:
+    """Create or replace a record. `if_match` is a version: raises PreconditionFailed if it is another by now."""
+    call = Call(
+        "PUT",
+        _path(collection, id),
+        msgspec.json.encode(data),
+        if_match=_etag(if_match) if if_match else "",
+        if_none_match="*" if only_new else "",
+        idempotency_key=idempotency_key,
+    )
+    return (yield from _item(core, call))
+
+
+def update(
+    core: Core,
+    collection: str,
+    id: str,
+    patch: Mapping[str, Any],
+    *,
+    if_match: str = "",
+    idempotency_key: str = "",
+) -> Steps[Item]:
+    """Change some fields (a JSON merge patch: None clears, a list replaces)."""
+    call = Call(
+        "PATCH",
+        _path(collection, id),
+        msgspec.json.encode(patch),
+        MERGE_PATCH,
+        if_match=_etag(if_match) if if_match else "",
+        idempotency_key=idempotency_key,
+    )
+    return (yield from _item(core, call))
+
+
+def delete(
+    core: Core, collection: str, id: str, *, if_match: str = "", idempotency_key: str = ""
+) -> Steps[None]:
+    """Delete a record."""
+    call = Call(
+        "DELETE",
+        _path(collection, id),
+        if_match=_etag(if_match) if if_match else "",
+        idempotency_key=idempotency_key,
+    )
+    yield from core.perform(call)
+
+
+def page(core: Core, collection: str, query: Mapping[str, str]) -> Steps[Page]:
+    """One page of a list."""
+    reply = yield from core.perform(Call("GET", _path(collection), query=query))
+    return _as(reply, Page)
+
+
+def history(core: Core, collection: str, id: str, cursor: str = "") -> Steps[Item]:
+    """What was ever written to a record, values that lost a merge included. Newest first."""
+    query = {"cursor": cursor} if cursor else {}
+    return (yield from _item(core, Call("GET", _path(collection, id, "history"), query=query)))
+
+
+def changes(
+    core: Core, since: str, collection: str = "", limit: int | None = None
+) -> Steps[ChangesPage]:
+    """What became of records since a token, each as it is now."""
+    path = _path(collection, "changes") if collection else _path("changes")
+    query = ({"since": since} if since else {}) | ({"limit": str(limit)} if limit else {})
+    reply = yield from core.perform(Call("GET", path, query=query))
+    return _as(reply, ChangesPage)
+
+
+def _item(core: Core, call: Call) -> Steps[Item]:
+    reply = yield from core.perform(call)
+    item = reply.json() if reply.body else {}
+    if not isinstance(item, dict):
+        raise BadAnswer("an object was expected")
+    return item
+
+
+# Many at once ------------------------------------------------------------------------------------
+
+
+def batch(
+    core: Core,
+    operations: Sequence[Mapping[str, Any]],
+    mode: Mode = "independent",
+    *,
+    dry_run: bool = False,
+    include_data: bool = False,
+    override: str = "",
+    idempotency_key: str = "",
+) -> Steps[BatchResult]:
+    """Up to 500 operations `{op, type, id?, data?, if_match?, on_conflict?}` in one request."""
+    body: dict[str, Any] = {"operations": operations, "mode": mode}
+    body |= {"dry_run": True} if dry_run else {}
+    body |= {"include_data": True} if include_data else {}
+    body |= {"override": override} if override else {}
+    raw = msgspec.json.encode(body)
+    call = Call("POST", "/v2/batch", raw, idempotency_key=idempotency_key)
+    return _as((yield from core.perform(call)), BatchResult)
+
+
+# Whole documents ----------------------------------------------------------------------------------
+
+
+def schedule(core: Core, event: str, format: str) -> Steps[bytes]:
+    """An event's programme as xml (frab), json (frab) or ics."""
+    reply = yield from core.perform(Call("GET", _path("events", event, f"schedule.{format}")))
+    return reply.body
+
+
+def clashes(core: Core, event: str) -> Steps[Item]:
+    """Soft rules that the programme breaks: speakers in two places, rooms too small."""
+    return (yield from _item(core, Call("GET", _path("events", event, "clashes"))))
+
+
+# The cluster --------------------------------------------------------------------------------------
+
+
+def cluster(core: Core) -> Steps[Item]:
+    """All nodes as one of them sees them: frontiers, lag, digests, health."""
+    return (yield from _item(core, Call("GET", "/v2/cluster", fresh=False)))
+
+
+def token(core: Core, text: str) -> Steps[Item]:
+    """Which nodes have what a consistency token names."""
+    return (yield from _item(core, Call("GET", _path("tokens", text), fresh=False)))
+
+
+def create_key(core: Core, request: Mapping[str, Any]) -> Steps[Item]:
+    """Make an API key; its secret is in this answer and never again."""
+    return (yield from _item(core, Call("POST", "/v2/keys", msgspec.json.encode(request))))
+
+
+def list_keys(core: Core, query: Mapping[str, str] | None = None) -> Steps[Item]:
+    """The keys, without their secrets."""
+    return (yield from _item(core, Call("GET", "/v2/keys", query=query or {})))
+
+
+def revoke_key(core: Core, id: str) -> Steps[None]:
+    """Revoke a key, everywhere within seconds."""
+    yield from core.perform(Call("DELETE", _path("keys", id)))
+
+
+def raw(core: Core, call: Call) -> Steps[Reply]:
+    """Any other request, with the same retries."""
+    return (yield from core.perform(call))

@@ -1,0 +1,270 @@
+"""The sync client: performs what the sans-I/O core asks for. Its twin is `asynchronous.py`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from konkordat.client import operations
+from konkordat.client.core import Call, Core, Failure, Pause, Reply, Send, Steps
+from konkordat.client.importing import OnProgress, run_import
+from konkordat.client.operations import Mode
+from konkordat.client.results import (
+    BatchResult,
+    ChangesPage,
+    ImportResult,
+    Item,
+    Page,
+    StreamItem,
+)
+from konkordat.client.retry import RetryPolicy
+from konkordat.client.shared import (
+    TIME_ZONE_DEFAULT,
+    TIMEOUT,
+    audit_call,
+    audit_error,
+    read_source,
+    reply_of,
+    stream_refused,
+    tls_context,
+)
+from konkordat.client.streaming import MESSAGE_BYTES_MAX, QUIET_S, StreamState, Subscription
+from konkordat.schedule.interchange.plan import plan_import
+
+T = TypeVar("T")
+
+
+class Client:
+    """A cluster, through one or several of its nodes. One thread at a time."""
+
+    def __init__(
+        self,
+        *urls: str,
+        key: str = "",
+        ca: Path | None = None,
+        retry: RetryPolicy | None = None,
+        allow_insecure: bool = False,
+    ) -> None:
+        """`urls`: addresses of nodes, tried in this order. `ca`: certificates (PEM) to trust instead of the system's.
+
+        A key is sent over https and to this machine only, unless `allow_insecure`.
+        """
+        self._core = Core(urls, key, retry=retry, allow_insecure=allow_insecure)
+        self._tls = tls_context(ca)
+        self._http = httpx.Client(verify=self._tls, timeout=TIMEOUT, follow_redirects=False)
+
+    @property
+    def token(self) -> str:
+        """The consistency token of what this client has seen; may be set, to see at least what somebody else saw."""
+        return self._core.token
+
+    @token.setter
+    def token(self, token: str) -> None:
+        self._core.token = token
+
+    # Records -----------------------------------------------------------------------------------
+
+    def create(self, collection: str, data: Mapping[str, Any], **options: Any) -> Item:
+        """Create a record, with an id of its own or one in `data`. Options: idempotency_key, query.
+
+        Raises Conflict (a slot is taken: `conflicts` names by what), Invalid (`errors` points at the place).
+        """
+        return self._run(operations.create(self._core, collection, data, **options))
+
+    def get(self, collection: str, id: str, *, wait_s: float | None = None) -> Item:
+        """One record. Raises NotFound, which only a node says that has caught up."""
+        return self._run(operations.get(self._core, collection, id, wait_s=wait_s))
+
+    def put(self, collection: str, id: str, data: Mapping[str, Any], **options: Any) -> Item:
+        """Create or replace. Options: if_match (a version), only_new, idempotency_key. Raises PreconditionFailed."""
+        return self._run(operations.put(self._core, collection, id, data, **options))
+
+    def update(self, collection: str, id: str, patch: Mapping[str, Any], **options: Any) -> Item:
+        """Change some fields: None clears, a list replaces. Options: if_match, idempotency_key."""
+        return self._run(operations.update(self._core, collection, id, patch, **options))
+
+    def delete(self, collection: str, id: str, **options: Any) -> None:
+        """Delete a record. Options: if_match, idempotency_key."""
+        self._run(operations.delete(self._core, collection, id, **options))
+
+    def page(self, collection: str, **query: str) -> Page:
+        """One page of a list; `cursor` and `limit` as the API has them."""
+        return self._run(operations.page(self._core, collection, query))
+
+    def list(self, collection: str, **query: str) -> Iterator[Item]:
+        """All records of a collection, page by page; filters as the API has them (`event=…`)."""
+        cursor: dict[str, str] = {}
+        while True:
+            page = self.page(collection, **(query | cursor))
+            yield from page.data
+            if not page.has_more or not page.next_cursor:
+                return
+            cursor = {"cursor": page.next_cursor}
+
+    def history(self, collection: str, id: str, cursor: str = "") -> Item:
+        """Every value ever written to a record, those that lost a merge included, newest first."""
+        return self._run(operations.history(self._core, collection, id, cursor))
+
+    def changes(
+        self, since: str = "", collection: str = "", limit: int | None = None
+    ) -> ChangesPage:
+        """What became of records since a token. Raises Gone when it is too old."""
+        return self._run(operations.changes(self._core, since, collection, limit))
+
+    def batch(
+        self, operations_: Sequence[Mapping[str, Any]], mode: Mode = "independent", **options: Any
+    ) -> BatchResult:
+        """Up to 500 operations in one request. Options: dry_run, include_data, override, idempotency_key.
+
+        With `independent` some may be refused: look at `refused` of the result.
+        """
+        return self._run(operations.batch(self._core, operations_, mode, **options))
+
+    # Whole programmes ----------------------------------------------------------------------------
+
+    def import_programme(
+        self,
+        source: Path | bytes,
+        *,
+        name: str = "",
+        time_zone: str = TIME_ZONE_DEFAULT,
+        region: str | None = None,
+        dry_run: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> ImportResult:
+        """Import a programme (frab XML or JSON, iCalendar). Raises ProgrammeError for what cannot be read.
+
+        A session whose slot is taken is kept without it, and reported.
+        """
+        programme = read_source(source, name, time_zone)
+        plan = plan_import(programme, region)
+        steps = run_import(self._core, plan, dry_run=dry_run, on_progress=on_progress)
+        return self._run(steps)
+
+    def export(self, event: str, format: str = "xml") -> bytes:
+        """An event's programme as xml (frab), json (frab) or ics."""
+        return self._run(operations.schedule(self._core, event, format))
+
+    def clashes(self, event: str) -> Item:
+        """Soft rules that the programme breaks, such as a speaker in two places."""
+        return self._run(operations.clashes(self._core, event))
+
+    # The cluster ----------------------------------------------------------------------------------
+
+    def cluster(self) -> Item:
+        """All nodes, as the one that answers sees them."""
+        return self._run(operations.cluster(self._core))
+
+    def token_status(self, token: str) -> Item:
+        """Which nodes have what a token names."""
+        return self._run(operations.token(self._core, token))
+
+    def create_key(self, **request: Any) -> Item:
+        """Make an API key (admin): tenant, scopes, name, expires_at. The secret is in this answer only."""
+        return self._run(operations.create_key(self._core, request))
+
+    def keys(self, **query: str) -> Item:
+        """List API keys (admin), without secrets."""
+        return self._run(operations.list_keys(self._core, query))
+
+    def revoke_key(self, id: str) -> None:
+        """Revoke an API key (admin): everywhere within seconds."""
+        self._run(operations.revoke_key(self._core, id))
+
+    def request(self, call: Call) -> Reply:
+        """Any other request, with the same retries, keys and tokens."""
+        return self._run(operations.raw(self._core, call))
+
+    def audit(self, **query: str) -> Iterator[bytes]:
+        """The audit trail as NDJSON in order of (hlc, origin), the same bytes from every node; in pieces."""
+        call = audit_call(self._core, query)
+        with self._http.stream(call.method, call.url, headers=dict(call.headers)) as response:
+            if response.status_code >= 400:
+                response.read()
+                raise audit_error(reply_of(response))
+            yield from response.iter_bytes()
+
+    def stream(
+        self,
+        *,
+        types: Sequence[str] = (),
+        fields: Sequence[str] = (),
+        filter: Mapping[str, str] | None = None,
+        since: str = "",
+    ) -> Iterator[StreamItem]:
+        """Changes as they happen, for ever; first those since a token. Resumes by itself, at another node if need be.
+
+        Yields Change; CaughtUp once what follows is live; Gap after an interruption, of which nothing is missing.
+        """
+        state = StreamState(
+            self._core, Subscription(tuple(types), tuple(fields), filter or {}, since)
+        )
+        while True:
+            try:
+                yield from self._connection(state)
+            except (OSError, WebSocketException) as error:
+                stream_refused(error)
+                state.lost(str(error) or type(error).__name__)
+            time.sleep(state.pause_s())
+
+    def _connection(self, state: StreamState) -> Iterator[StreamItem]:
+        url = state.url()
+        with connect(
+            url,
+            additional_headers=state.headers(),
+            ssl=self._tls if url.startswith("wss") else None,
+            max_size=MESSAGE_BYTES_MAX,
+        ) as socket:
+            for text in state.connected():
+                socket.send(text, text=True)
+            while not state.over:
+                yield from state.received(socket.recv(timeout=QUIET_S))
+                for text in state.to_send():
+                    socket.send(text, text=True)
+
+    # Performing ------------------------------------------------------------------------------------
+
+    def _run(self, steps: Steps[T]) -> T:
+        """Perform what an operation asks for until it has its result."""
+        got: Reply | Failure | None = None
+        while True:
+            try:
+                wanted = steps.send(got)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            got = self._perform(wanted)
+
+    def _perform(self, wanted: Send | Pause) -> Reply | Failure | None:
+        if isinstance(wanted, Pause):
+            time.sleep(wanted.seconds)
+            return None
+        try:
+            response = self._http.request(
+                wanted.method, wanted.url, headers=dict(wanted.headers), content=wanted.body
+            )
+        except httpx.HTTPError as error:
+            return Failure(str(error) or type(error).__name__)
+        return reply_of(response)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
