@@ -96,7 +96,8 @@ class _Reader:
         self.sessions: list[RawSession] = []
         self.extras = Extras()
         self.problems: list[Problem] = []
-        self.in_session = False
+        # Depth of the session that is being read; whatever lies inside it belongs to it.
+        self.session_depth = 0
 
     def take(self, event: str, element: _Element) -> None:
         if event == "start":
@@ -112,7 +113,7 @@ class _Reader:
         self.depth += 1
         if self.depth > DEPTH_MAX:
             raise TooDeep(self.name, DEPTH_MAX)
-        if self.in_session:
+        if self.session_depth:
             return
         if element.tag == "day":
             self.day = element.get("date", "")
@@ -122,7 +123,7 @@ class _Reader:
             if self.room:
                 self.rooms.setdefault(self.room, RawRoom(self.room))
         elif element.tag == "event":
-            self.in_session = True
+            self.session_depth = self.depth
 
     def _check_root(self, element: _Element) -> None:
         if element.getroottree().docinfo.doctype:
@@ -131,27 +132,27 @@ class _Reader:
             raise NotASchedule(self.name, f"its root element is {str(element.tag)[:100]}")
 
     def _end(self, element: _Element) -> None:
+        depth = self.depth
         self.depth -= 1
+        if self.session_depth and depth > self.session_depth:
+            return
         match element.tag:
             case "event":
                 if len(self.sessions) == SESSIONS_MAX:
                     raise TooMany(self.name, "sessions", SESSIONS_MAX)
                 self.sessions.append(_session(element, self.day, self.room))
-                self.in_session = False
-                _free(element)
+                self.session_depth = 0
             case "conference":
                 self.conference = {str(c.tag): _text(c) for c in element if _is_element(c)}
-                _free(element)
-            case "version" if self.depth == 1:
+            case "version" if depth == 2:
                 self.version = _text(element)
-            case "room" if not self.in_session:
+            case "room":
                 self.room = ""
-                _free(element)
-            case "day" if not self.in_session:
+            case "day":
                 self.day = ""
-                _free(element)
-            case _ if not self.in_session and self.depth != 2:
-                _free(element)
+        # The parts of the conference are read when it ends.
+        if depth != 3 or element.getparent().tag != "conference":
+            _free(element)
 
     def _read_extras(self, text: str) -> None:
         try:
@@ -258,4 +259,6 @@ def _free(element: _Element) -> None:
 
 
 def _reason(error: etree.XMLSyntaxError) -> str:
-    return " ".join((error.msg or "not well-formed").split())[:300]
+    """The parser's message without the place, which is told apart."""
+    text = " ".join((error.msg or "not well-formed").split())
+    return text.partition(", line ")[0].rstrip(".")[:300]

@@ -104,7 +104,7 @@ class _Numbering:
         self.programme = programme
         self.time_zone = time_zone
         self.session_numbers = numbers(s.external_id for s in programme.sessions)
-        self.person_numbers = person_numbers(programme)
+        self.person_numbers = numbers(s.external_id for s in programme.speakers)
         self.speakers = {speaker.external_id: speaker for speaker in programme.speakers}
         self.slugs: set[str] = set()
         self.guids: set[str] = set()
@@ -158,7 +158,10 @@ class _Numbering:
 
 
 def numbers(external_ids: Iterable[str]) -> dict[str, int]:
-    """A positive number per id: its own if it is one, else derived from it, all distinct."""
+    """A positive number per id: its own if it is one, else derived from it, all distinct.
+
+    What has a number comes first, so that nothing derived takes it away.
+    """
     wanted = list(dict.fromkeys(external_ids))
     found = {text: int(text) for text in wanted if _is_number(text)}
     taken = set(found.values())
@@ -171,11 +174,6 @@ def numbers(external_ids: Iterable[str]) -> dict[str, int]:
         found[text] = number
         taken.add(number)
     return found
-
-
-def person_numbers(programme: Programme) -> dict[str, int]:
-    """A positive number per speaker."""
-    return numbers(speaker.external_id for speaker in programme.speakers)
 
 
 def _days(
@@ -254,13 +252,13 @@ def _speaker_extras(
     programme: Programme, laid: Iterable[tuple[date, LaidSession]], carries_details: bool
 ) -> dict[str, ProgrammeSpeaker]:
     shown = {person.speaker.external_id for _, entry in laid for person in entry.persons}
+    person_numbers = numbers(speaker.external_id for speaker in programme.speakers)
+    numbered = [(str(person_numbers[s.external_id]), s) for s in programme.speakers]
     return {
-        str(number): speaker
-        for speaker, number in zip(
-            programme.speakers, person_numbers(programme).values(), strict=True
-        )
+        number: speaker
+        for number, speaker in numbered
         if speaker.external_id not in shown
-        or speaker.external_id != str(number)
+        or speaker.external_id != number
         or (speaker.biography and not carries_details)
     }
 

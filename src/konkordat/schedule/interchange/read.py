@@ -33,6 +33,8 @@ def read_programme(
     check_size(len(data), name)
     if not data.strip():
         raise EmptyDocument(name)
+    if _head(data).lower().startswith((b"<!doctype html", b"<html")):
+        raise NotASchedule(name, "it is a web page (HTML)")
     format_ = detect_format(data, name)
     if format_ is None:
         raise NotASchedule(name, "it is neither XML nor JSON nor iCalendar")
@@ -47,8 +49,7 @@ def check_size(size: int, name: str) -> None:
 
 def detect_format(data: bytes, name: str) -> Format | None:
     """The format by its first characters, else by the extension of the name."""
-    # UTF-16 has a zero in every other byte of plain text.
-    head = data[:_HEAD_BYTES].lstrip(b"\xef\xbb\xbf\xff\xfe").replace(b"\0", b"").lstrip()
+    head = _head(data)
     if head[:15].upper().startswith(b"BEGIN:VCALENDAR"):
         return "ics"
     if head.startswith((b"{", b"[")):
@@ -57,3 +58,9 @@ def detect_format(data: bytes, name: str) -> Format | None:
         return "xml"
     by_extension: dict[str, Format] = {".xml": "xml", ".json": "json", ".ics": "ics"}
     return by_extension.get(PurePath(name).suffix.lower())
+
+
+def _head(data: bytes) -> bytes:
+    """The first characters, in whatever encoding they are ASCII in."""
+    # UTF-16 has a zero in every other byte of plain text.
+    return data[:_HEAD_BYTES].lstrip(b"\xef\xbb\xbf\xff\xfe").replace(b"\0", b"").lstrip()
