@@ -1,0 +1,284 @@
+"""`POST /v2/batch`: many operations in one request, together (`atomic`) or each for itself (`independent`).
+
+Independent operations are handed over together, so they share a commit: this is the fast way to write much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from konkordat.api.answers import Answer, answer
+from konkordat.api.bodies import Conditions, make_operation, written_etags
+from konkordat.api.call import Call
+from konkordat.api.decoding import decode
+from konkordat.api.docs import CONSISTENCY, IDEMPOTENCY, Doc, Reply
+from konkordat.api.front import Front, Route
+from konkordat.api.idempotency import Repeatable, repeatable
+from konkordat.api.problems import FieldError, Problem
+from konkordat.api.ratelimit import OPERATIONS_PER_REQUEST
+from konkordat.api.schemas import DroppedSlotShown, ProblemDocument, WarningShown
+from konkordat.api.settings import OPERATIONS_MAX
+from konkordat.api.writing import (
+    REASON_CHARS_MAX,
+    Caller,
+    Options,
+    make_command,
+    problem_json,
+    result_json,
+    written,
+)
+from konkordat.replica.messages import Command, Outcome
+from konkordat.schedule.commands import OnConflict, Operation, OpName
+
+# As HTTP has it: PUT makes what is not there. The domain calls that an upsert.
+OPS: Final[dict[str, OpName]] = {
+    "create": "create",
+    "put": "upsert",
+    "patch": "patch",
+    "delete": "delete",
+}
+
+
+class BatchOperation(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One write of one record."""
+
+    op: Annotated[
+        Literal["create", "put", "patch", "delete"],
+        Meta(description="`put` creates or replaces; `patch` is a merge patch."),
+    ]
+    type: Literal["events", "venues", "rooms", "booths", "speakers", "sessions"]
+    id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    data: msgspec.Raw = msgspec.Raw(b"")
+    if_match: Annotated[str, Meta(max_length=200)] | None = None
+    if_none_match: Literal["*"] | None = None
+    on_conflict: OnConflict = "fail"
+
+
+class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Operations to carry out."""
+
+    operations: Annotated[tuple[BatchOperation, ...], Meta(min_length=1, max_length=OPERATIONS_MAX)]
+    mode: Annotated[
+        Literal["independent", "atomic"],
+        Meta(description="`atomic`: all or nothing. `independent`: each for itself."),
+    ] = "independent"
+    dry_run: bool = False
+    override: Annotated[str, Meta(max_length=REASON_CHARS_MAX)] = ""
+    include_data: Annotated[bool, Meta(description="Give the records back.")] = False
+
+
+class OperationResult(Struct, frozen=True):
+    """What one operation came to: the record's version, or a problem."""
+
+    status: int
+    type: str | msgspec.UnsetType = msgspec.UNSET
+    id: str | msgspec.UnsetType = msgspec.UNSET
+    version: str | msgspec.UnsetType = msgspec.UNSET
+    effect: Literal["created", "updated", "deleted", "unchanged"] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+    replayed: bool | msgspec.UnsetType = msgspec.UNSET
+    warnings: tuple[WarningShown, ...] | msgspec.UnsetType = msgspec.UNSET
+    dropped_slot: DroppedSlotShown | msgspec.UnsetType = msgspec.UNSET
+    data: dict[str, object] | msgspec.UnsetType = msgspec.UNSET
+    problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
+
+
+class BatchResult(Struct, frozen=True):
+    """One result for each operation, in order."""
+
+    results: tuple[OperationResult, ...]
+
+
+_decoder: Final = msgspec.json.Decoder(BatchRequest)
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What a batch came to."""
+
+    results: list[bytes]  # JSON, one an operation
+    refused: int
+
+    def json(self) -> bytes:
+        return b"[" + b",".join(self.results) + b"]"
+
+
+async def batch(call: Call) -> Answer:
+    """The handler."""
+    call.take_only()
+    body = await call.body()
+    request = decode(_decoder, body)
+    charge(call.front, Caller.of(call), len(request.operations))
+    repeat = repeatable(call, body)
+    with call.front.running.only_once(repeat):
+        done = await carry_out(call.front, Caller.of(call), request, repeat)
+    # Never 200 with refusals in it: whoever looks at the status alone must not take it for done.
+    status = 207 if done.refused else 200
+    return answer(call, status, b'{"results":' + done.json() + b"}")
+
+
+def charge(front: Front, caller: Caller, operations: int) -> None:
+    """Count a batch's operations against the rate, besides the request itself. Raises Problem rate_limited."""
+    cost = operations / OPERATIONS_PER_REQUEST
+    if cost > 1:
+        front.limit.take(caller.credential.id, front.gate.now_ms(), cost - 1)
+
+
+async def carry_out(
+    front: Front, caller: Caller, request: BatchRequest, repeat: Repeatable | None
+) -> Done:
+    """Write. Raises Problem where nothing was written: an atomic batch that is refused, an overloaded node."""
+    if request.dry_run:
+        repeat = None  # it has no effect that a retry could repeat
+    if request.mode == "atomic":
+        return await _atomic(front, caller, request, repeat)
+    return await _independent(front, caller, request, repeat)
+
+
+# Together ---------------------------------------------------------------------------------------
+
+
+async def _atomic(
+    front: Front, caller: Caller, request: BatchRequest, repeat: Repeatable | None
+) -> Done:
+    operations = [
+        _operation(front, op, repeat, number) for number, op in enumerate(request.operations)
+    ]
+    mark = repeat.mark() if repeat else None
+    outcome = await front.gate.submit(make_command(caller, operations, _options(request), mark))
+    try:
+        done = written(outcome, caller.credential.tenant, operations, front.gate.reader())
+    except Problem as problem:
+        raise _pointing_into_batch(problem) from problem
+    results = [
+        result_json(one, op.collection, op.id, with_data=request.include_data)
+        for one, op in zip(done, operations, strict=True)
+    ]
+    front.counts.operations.labels("written").inc(len(results))
+    return Done(results, 0)
+
+
+def _pointing_into_batch(problem: Problem) -> Problem:
+    """The domain points into an operation's body; the client sent a batch."""
+    number = problem.extra.get("operation", 0)
+    problem.errors = tuple(
+        FieldError(e.code, f"/operations/{number}/data{e.pointer}", e.detail)
+        for e in problem.errors
+    )
+    return problem
+
+
+# Each for itself --------------------------------------------------------------------------------
+
+
+async def _independent(
+    front: Front, caller: Caller, request: BatchRequest, repeat: Repeatable | None
+) -> Done:
+    results: list[bytes | None] = [None] * len(request.operations)
+    ready: list[tuple[int, Operation, Command]] = []
+    for number, op in enumerate(request.operations):
+        try:
+            operation = _operation(front, op, repeat, number)
+        except Problem as problem:
+            results[number] = problem_json(problem, caller.request_id)
+            continue
+        part = str(number)
+        mark = repeat.mark(part) if repeat else None
+        command = make_command(caller, [operation], _options(request), mark, part)
+        ready.append((number, operation, command))
+    refused = len(request.operations) - len(ready)
+    for number, result in await _submit(front, caller, ready, with_data=request.include_data):
+        if isinstance(result, Problem):
+            refused += 1
+            results[number] = problem_json(result, caller.request_id)
+        else:
+            results[number] = result
+    front.counts.operations.labels("refused").inc(refused)
+    front.counts.operations.labels("written").inc(len(results) - refused)
+    assert all(result is not None for result in results)
+    return Done([result for result in results if result is not None], refused)
+
+
+async def _submit(
+    front: Front,
+    caller: Caller,
+    ready: Sequence[tuple[int, Operation, Command]],
+    *,
+    with_data: bool,
+) -> list[tuple[int, bytes | Problem]]:
+    outcomes = await front.gate.submit_many([command for _, _, command in ready])
+    return list(_results(front, caller, ready, outcomes, with_data=with_data))
+
+
+def _results(
+    front: Front,
+    caller: Caller,
+    ready: Sequence[tuple[int, Operation, Command]],
+    outcomes: Sequence[Outcome],
+    *,
+    with_data: bool,
+) -> Iterator[tuple[int, bytes | Problem]]:
+    reader, tenant = front.gate.reader(), caller.credential.tenant
+    for (number, operation, _), outcome in zip(ready, outcomes, strict=True):
+        try:
+            (one,) = written(outcome, tenant, [operation], reader)
+        except Problem as problem:
+            yield number, problem
+            continue
+        type_, id = operation.collection, operation.id
+        yield number, result_json(one, type_, id, with_data=with_data)
+
+
+# Parts ------------------------------------------------------------------------------------------
+
+
+def _operation(
+    front: Front, op: BatchOperation, repeat: Repeatable | None, number: int
+) -> Operation:
+    pointer = f"/operations/{number}"
+    if op.op == "create":
+        id = op.id or (repeat.id(str(number)) if repeat else front.gate.new_id())
+    elif op.id is None:
+        detail = f"The operation {op.op!r} needs the id of a record."
+        raise Problem(
+            "invalid", detail, errors=[FieldError("missing_field", f"{pointer}/id", detail)]
+        )
+    else:
+        id = op.id
+    if bool(op.data) == (op.op == "delete"):
+        detail = "A delete has no data." if op.data else f"The operation {op.op!r} needs data."
+        code = "unknown_field" if op.data else "missing_field"
+        raise Problem("invalid", detail, errors=[FieldError(code, f"{pointer}/data", detail)])
+    conditions = Conditions(
+        written_etags(op.if_match or ""), op.if_none_match is not None, op.on_conflict
+    )
+    return make_operation(OPS[op.op], op.type, id, bytes(op.data), conditions, f"{pointer}/data")
+
+
+def _options(request: BatchRequest) -> Options:
+    return Options(request.dry_run, request.override)
+
+
+def batch_route() -> Route:
+    """The route."""
+    doc = Doc(
+        tag="batch",
+        summary="Write many records",
+        detail=f"At most {OPERATIONS_MAX} operations and 1 MiB. `atomic` is one transaction: all or nothing, and its"
+        " operations may refer to each other in any order. `independent` operations succeed or fail each for itself.",
+        fields=(IDEMPOTENCY, *CONSISTENCY),
+        body=BatchRequest,
+        replies=(
+            Reply(200, "All were carried out.", BatchResult),
+            Reply(207, "Some were refused; see their `problem`.", BatchResult),
+        ),
+        problems=(
+            *("invalid", "unknown_reference", "slot_taken", "precondition_failed", "not_found"),
+            *("already_exists", "idempotency_key_reused", "request_running", "too_large"),
+        ),
+    )
+    return Route(method="POST", path="/v2/batch", run=batch, needs="write", doc=doc)

@@ -1,0 +1,192 @@
+"""Changes since a token, read from the log: what to tell somebody who has seen a frontier and wants the present.
+
+The log is kept by origin, the answer is by record: every record that was touched since is told once, as it is now. A
+token moves on by whole batches, so a page holds whole batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from konkordat.api.notes import Note, note_of
+from konkordat.api.views import FORMS
+from konkordat.kernel.change import Batch
+from konkordat.kernel.claim import Claim, ClaimId, DecidedClaim
+from konkordat.kernel.frontier import missing
+from konkordat.kernel.hlc import Stamp
+from konkordat.kernel.ids import Origin, RecordKey
+from konkordat.kernel.merge import lift
+from konkordat.kernel.record import Record
+from konkordat.schedule.claims import (
+    MAX_CONCURRENT,
+    ROOMS,
+    SESSIONS,
+    SLOT,
+    STATE,
+    claims_of,
+    owned_resource,
+)
+from konkordat.store.port import Reader, Span
+from konkordat.wire.batches import open_body
+
+ROWS_PER_READ: Final = 64  # batches read at once; each holds up to 1 000 changes
+BYTES_PER_READ: Final = 512 << 10
+RIPPLE_ROUNDS_MAX: Final = (
+    16  # chains of displaced claims longer than this need more than one room and day
+)
+RIPPLE_CLAIMS_MAX: Final = 5_000  # as many bookings of one place as a page may look at
+OLD_PLACES_MAX: Final = 8  # earlier slots of one session looked at
+PLACE_GROUPS: Final = frozenset({SLOT, STATE})
+ALWAYS: Final = (-(1 << 62), 1 << 62)
+
+
+class Touched(msgspec.Struct):
+    """What happened to one record in a stretch of the log."""
+
+    groups: set[str]
+    stamps: set[Stamp]
+
+    def is_birth(self, record: Record) -> bool:
+        """True if the record was not known before."""
+        return record.life == 1 and record.born in self.stamps
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Notes, and the frontier that has been told with them."""
+
+    notes: list[Note]
+    seen: dict[Origin, int]
+    has_more: bool
+
+
+def changes_since(
+    reader: Reader,
+    tenant: str,
+    since: Mapping[Origin, int],
+    upto: Mapping[Origin, int],
+    limit: int,
+) -> Page:
+    """What a tenant's records became between two frontiers, about `limit` records: at least one batch."""
+    touched: dict[RecordKey, Touched] = {}
+    seen = dict(since)
+    for origin, (after, last) in missing(since, upto).items():
+        at = after
+        while at < last and len(touched) < limit:
+            at = _read(reader, tenant, origin, at, last, limit, touched)
+            seen[origin] = at
+    has_more = bool(missing(seen, upto))
+    return Page(list(notes_of(reader, touched)), seen, has_more)
+
+
+def _read(
+    reader: Reader,
+    tenant: str,
+    origin: Origin,
+    after: int,
+    last: int,
+    limit: int,
+    touched: dict[RecordKey, Touched],
+) -> int:
+    """Book some batches of an origin; returns the sequence number up to which."""
+    rows = reader.batches(origin, after, min(ROWS_PER_READ, last - after), BYTES_PER_READ)
+    assert rows, "the frontier names batches that the log has"
+    for row in rows:
+        after = row.seq
+        for transaction in open_body(row.body).batch.transactions:
+            for change in transaction.changes:
+                if change.key.tenant == tenant and change.key.collection in FORMS:
+                    known = touched.setdefault(change.key, Touched(set(), set()))
+                    known.groups.update(change.fields)
+                    known.stamps.add(Stamp(transaction.hlc, origin))
+        if len(touched) >= limit:
+            break
+    return after
+
+
+def notes_of(reader: Reader, touched: Mapping[RecordKey, Touched]) -> Iterator[Note]:
+    """Notes of the touched records, and of sessions whose place was decided otherwise because of them."""
+    records = reader.load(touched)
+    rippled = _rippled(reader, records, touched)
+    records |= reader.load(rippled - records.keys())
+    sessions = [key for key in records if key.collection == SESSIONS]
+    claims = reader.claims_of(sessions)
+    for key, record in records.items():
+        known = touched.get(key, _RIPPLED)
+        note = note_of(record, known.groups, known.is_birth(record), claims.get(key, ()))
+        if note is not None:
+            yield note
+
+
+_RIPPLED: Final = Touched({SLOT}, set())
+
+
+# Ripples ------------------------------------------------------------------------------------------
+
+
+def _rippled(
+    reader: Reader, records: Mapping[RecordKey, Record], touched: Mapping[RecordKey, Touched]
+) -> set[RecordKey]:
+    """Sessions whose claims hang together, through overlaps, with those that came, moved or went.
+
+    Decisions are no changes of their own yet, so they are not in the log; whoever might have been decided otherwise is
+    told again. Telling too many does no harm.
+    """
+    spans = {_span(claim) for claim in _claims_touched(reader, records, touched)}
+    spans |= {
+        Span(resource, *ALWAYS)
+        for key, known in touched.items()
+        if key.collection == ROOMS and MAX_CONCURRENT in known.groups
+        if (resource := owned_resource(key)) is not None
+    }
+    found: dict[ClaimId, Claim] = {}
+    asked: set[Span] = set()
+    for _ in range(RIPPLE_ROUNDS_MAX):
+        if not spans or len(found) > RIPPLE_CLAIMS_MAX:
+            break
+        asked |= spans
+        fresh = [d.claim for d in reader.claims_on(list(spans)) if d.claim.id not in found]
+        found |= {claim.id: claim for claim in fresh}
+        spans = {_span(claim) for claim in fresh} - asked
+    return {id.owner for id in found}
+
+
+def _claims_touched(
+    reader: Reader, records: Mapping[RecordKey, Record], touched: Mapping[RecordKey, Touched]
+) -> Iterator[Claim]:
+    """The places that changed sessions have and had."""
+    opened: dict[tuple[Origin, int], Batch] = {}
+    for key, record in records.items():
+        known = touched[key]
+        if key.collection != SESSIONS or (known.groups.isdisjoint(PLACE_GROUPS) and record.alive):
+            continue
+        yield from (claim for claim in claims_of(record) if claim.quantity)
+        if not known.is_birth(record):
+            yield from _old_places(reader, record, opened)
+
+
+def _old_places(
+    reader: Reader, record: Record, opened: dict[tuple[Origin, int], Batch]
+) -> Iterator[Claim]:
+    """The places that a session had before, as far as its recent history tells."""
+    for row in reader.history(record.key, OLD_PLACES_MAX):
+        batch = opened.get((row.origin, row.seq))
+        if batch is None:
+            (logged,) = reader.batches(row.origin, row.seq - 1, 1)
+            batch = opened[row.origin, row.seq] = open_body(logged.body).batch
+        for transaction in batch.transactions:
+            for change in transaction.changes:
+                if change.key == record.key and SLOT in change.fields:
+                    past = lift(change, Stamp(transaction.hlc, row.origin))
+                    yield from (claim for claim in claims_of(past) if claim.quantity)
+
+
+def _span(claim: Claim) -> Span:
+    return Span(claim.resource, claim.start_ms, claim.until_ms)
+
+
+def decided_sessions(claims: Iterable[DecidedClaim]) -> set[RecordKey]:
+    """The sessions whose place was decided in a commit."""
+    return {d.claim.id.owner for d in claims if d.claim.quantity}

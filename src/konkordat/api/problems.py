@@ -1,0 +1,248 @@
+"""Problem documents (RFC 9457): one table of codes, one exception that carries a code, one way to JSON.
+
+The table is the contract: `docs/errors.md` is made from it and a test keeps them equal. A code never changes its
+meaning; clients branch on `code`, people read `detail`, nobody parses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One kind of problem."""
+
+    status: int
+    title: str
+    remedy: str  # what the caller can do about it
+    retryable: bool = False  # the same request may succeed later, or at another node, unchanged
+
+
+TABLE: Final[Mapping[str, Entry]] = {
+    # The request as such
+    "bad_request": Entry(400, "The request is malformed", "Correct the request as `detail` says."),
+    "bad_json": Entry(400, "The body is not JSON", "Send one JSON value in UTF-8."),
+    "too_deep": Entry(400, "The body is nested too deeply", "Nest at most 32 levels."),
+    "bad_token": Entry(
+        400, "The token or cursor is not one of this service", "Leave it out to start anew."
+    ),
+    "credential_in_query": Entry(
+        400,
+        "Keys do not belong into addresses",
+        "Send `Authorization: Bearer …`; for a browser's stream fetch a ticket. Revoke the key: logs have seen it.",
+    ),
+    "unauthenticated": Entry(
+        401, "A key is required", "Send `Authorization: Bearer kk_…` with a valid key."
+    ),
+    "key_revoked": Entry(401, "The key was revoked", "Ask an administrator for a new key."),
+    "key_expired": Entry(401, "The key has expired", "Ask an administrator for a new key."),
+    "scope_missing": Entry(
+        403, "The key may not do this", "Use a key with the scope that `detail` names."
+    ),
+    "origin_refused": Entry(
+        403,
+        "This web page may not open a stream",
+        "Have the operator add the page's origin to `cors_origins`.",
+    ),
+    "not_found": Entry(
+        404, "There is no such thing", "Check the id, and that the key is of its tenant."
+    ),
+    "no_route": Entry(404, "There is no such address", "See /openapi.json for all addresses."),
+    "method_not_allowed": Entry(
+        405, "The method does not exist here", "Use one that the header `Allow` names."
+    ),
+    "request_timeout": Entry(
+        408, "The body did not arrive in time", "Send the request again.", retryable=True
+    ),
+    "body_too_large": Entry(
+        413, "The body is too large", "Send at most 1 MiB; split a batch into several."
+    ),
+    "unsupported_media_type": Entry(
+        415,
+        "The content type is not understood here",
+        "Send application/json; a patch is application/merge-patch+json.",
+    ),
+    # What the request asks for
+    "invalid": Entry(
+        422, "The request does not fit the schema", "Correct what `errors` points at."
+    ),
+    "unknown_reference": Entry(
+        422,
+        "A record that is referred to does not exist",
+        "Create it first, in the same batch or before.",
+    ),
+    "unknown_time_zone": Entry(
+        422, "The time zone is unknown", "Use a name of the IANA database, such as Europe/Zurich."
+    ),
+    "bad_local_time": Entry(422, "That is no date and time", "Write it like 2027-06-01T09:00."),
+    "local_time_does_not_exist": Entry(
+        422,
+        "The clocks skip that local time",
+        "Use one of the suggestions in `detail`.",
+    ),
+    "outside_event": Entry(
+        422,
+        "The slot lies outside its event",
+        "Choose a time between the event's first and last day.",
+    ),
+    "outside_hours": Entry(
+        422, "The room cannot be booked at that time", "Choose a time within its bookable hours."
+    ),
+    "wrong_place": Entry(
+        422, "The place is not one of this event", "Choose a room or booth of a venue of the event."
+    ),
+    "conflicting_operations": Entry(
+        422,
+        "Two operations of one transaction contradict each other",
+        "Delete and write the same record in two requests.",
+    ),
+    "idempotency_key_reused": Entry(
+        422,
+        "The Idempotency-Key belongs to another request",
+        "Use a fresh key for each request; repeat the key only with the same body.",
+    ),
+    "too_large": Entry(422, "The transaction is too large", "Split it."),
+    "slot_taken": Entry(
+        409,
+        "The place is taken at that time",
+        "Choose another place or time; `conflicts` names what is there, `alternatives` what is free.",
+    ),
+    "already_exists": Entry(
+        409, "A record with this id exists", "Use PUT to replace it, PATCH to change it."
+    ),
+    "in_use": Entry(
+        409, "Other records refer to this one", "Delete or change what refers to it first."
+    ),
+    "request_running": Entry(
+        409,
+        "The same request is being carried out",
+        "Wait a moment, then repeat it with the same Idempotency-Key.",
+        retryable=True,
+    ),
+    "refused": Entry(409, "A rule refuses this", "See `detail`."),
+    "precondition_failed": Entry(
+        412,
+        "The record has changed meanwhile",
+        "Read it again (`current` holds it), apply your change to it, and send its ETag.",
+    ),
+    "token_expired": Entry(
+        410,
+        "Changes since that token are no longer kept",
+        "Read everything anew from `snapshot_url`, then follow changes from its `sync_token`.",
+    ),
+    # The node's condition
+    "rate_limited": Entry(
+        429,
+        "Too many requests",
+        "Wait as long as `Retry-After` says; batch your writes.",
+        retryable=True,
+    ),
+    "too_many_streams": Entry(
+        429, "Too many open streams", "Close some, or use another node.", retryable=True
+    ),
+    "internal_error": Entry(
+        500,
+        "Something went wrong here",
+        "Tell the operator the `request_id`. Repeat writes with the same Idempotency-Key.",
+        retryable=True,
+    ),
+    "overloaded": Entry(
+        503, "The node has too much to do", "Wait as long as `Retry-After` says.", retryable=True
+    ),
+    "stopping": Entry(503, "The node is stopping", "Use another node.", retryable=True),
+    "store_failed": Entry(
+        503,
+        "The node cannot keep data at the moment",
+        "Use another node; repeat with the same Idempotency-Key.",
+        retryable=True,
+    ),
+    "clock_fenced": Entry(
+        503,
+        "The node's clock is wrong, so it does not write",
+        "Write at another node; reading works here.",
+        retryable=True,
+    ),
+    "not_yet_consistent": Entry(
+        503,
+        "This node has not yet what you have seen elsewhere",
+        "Wait as long as `Retry-After` says, or use another node (`GET /v2/tokens/{token}` tells which).",
+        retryable=True,
+    ),
+}
+
+MEDIA_TYPE: Final = "application/problem+json"
+_encoder: Final = msgspec.json.Encoder()
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong at one place of the request."""
+
+    code: str  # unknown_field, missing_field, wrong_type, out_of_range …
+    pointer: str  # JSON pointer (RFC 6901) into the body; "?name" for a query parameter, "Name:" for a header
+    detail: str
+
+
+class Problem(Exception):
+    """The request was refused: {code}. Nothing of it was carried out, but where the code is `internal_error` or
+    `store_failed`: there a write may have had its effect, and the Idempotency-Key tells."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        retry_after_ms: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.retry_after_ms = retry_after_ms
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})  # conflicts, alternatives, current, snapshot_url …
+
+    @property
+    def entry(self) -> Entry:
+        """The table's row. A code that only a newer domain knows reads as a refusal."""
+        return TABLE.get(self.code, TABLE["refused"])
+
+    @property
+    def status(self) -> int:
+        return self.entry.status
+
+    @property
+    def retry_after_s(self) -> int | None:
+        """Whole seconds for the header Retry-After, rounded up."""
+        return None if self.retry_after_ms is None else max(1, -(-self.retry_after_ms // 1_000))
+
+    def document(self, request_id: str) -> dict[str, Any]:
+        """The problem as a JSON-ready object; parts already in JSON may be `msgspec.Raw`."""
+        entry = self.entry
+        document: dict[str, Any] = {
+            "type": f"/problems/{self.code}",
+            "title": entry.title,
+            "status": entry.status,
+            "detail": self.detail,
+            "code": self.code,
+            "retryable": entry.retryable,
+            "request_id": request_id,
+        }
+        if self.errors:
+            document["errors"] = self.errors
+        if self.retry_after_ms is not None:
+            document["retry_after_ms"] = self.retry_after_ms
+        return document | self.extra
+
+    def encode(self, request_id: str) -> bytes:
+        return _encoder.encode(self.document(request_id))
+
+
+def invalid(pointer: str, detail: str, code: str = "invalid_value") -> Problem:
+    """A problem with one place of the request."""
+    return Problem("invalid", detail, errors=[FieldError(code, pointer, detail)])

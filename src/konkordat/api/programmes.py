@@ -1,0 +1,281 @@
+"""An event as a whole: its programme in the formats of other tools, and its clashes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from konkordat.api.answers import REVALIDATE, Answer, Header, answer
+from konkordat.api.bodies import etags
+from konkordat.api.call import Call
+from konkordat.api.consistency import is_really_missing
+from konkordat.api.docs import CONSISTENCY, IF_NONE_MATCH, Doc, Field, Reply
+from konkordat.api.front import Route
+from konkordat.api.problems import Problem, invalid
+from konkordat.api.views import FORMS, reason, version
+from konkordat.kernel.claim import ClaimState, DecidedClaim, Resource
+from konkordat.kernel.hlc import ms_of
+from konkordat.kernel.ids import Collection, RecordId, RecordKey, Tenant, record_key
+from konkordat.kernel.record import Record
+from konkordat.schedule.claims import (
+    EVENTS,
+    SESSIONS,
+    SLOT_PART,
+    SPEAKER_LIST,
+    speaker_name,
+    speakers_in,
+)
+from konkordat.schedule.clashes import Booking, SpeakerClash, speaker_clashes
+from konkordat.schedule.interchange.collect import Records, collect_programme
+from konkordat.schedule.interchange.frab_json import write_frab_json
+from konkordat.schedule.interchange.frab_xml_writer import write_frab_xml
+from konkordat.schedule.interchange.icalendar_writer import write_icalendar
+from konkordat.schedule.interchange.programme import Programme
+from konkordat.schedule.times import Interval
+from konkordat.store.port import Reader, Span
+
+SESSIONS_MAX: Final = 20_000  # of one programme; the largest known conference has under 2 000
+PAGE_ROWS: Final = 500  # read at once, so that others have their turn in between
+SPANS_PER_READ: Final = 200
+ALWAYS: Final = (-(1 << 62), 1 << 62)
+# SEQUENCE of a calendar entry: seconds from here to the last change. It grows, alike on every node, and needs no count.
+SEQUENCE_FROM_MS: Final = 1_577_836_800_000
+
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_encode: Final = msgspec.json.Encoder().encode
+
+WRITERS: Final[Mapping[str, tuple[bytes, Callable[[Programme], bytes]]]] = {
+    "xml": (b"application/xml", write_frab_xml),
+    "json": (b"application/json", write_frab_json),
+    "ics": (b"text/calendar; charset=utf-8", write_icalendar),
+}
+
+
+class Displaced(Struct, frozen=True):
+    """A session that lost its place."""
+
+    session: str
+    reason: Any
+
+
+class Clashes(Struct, frozen=True):
+    """What does not fit in a programme. Nothing is repaired silently."""
+
+    speakers: tuple[SpeakerClash, ...]  # at least one session of each pair is of this event
+    displaced: tuple[Displaced, ...]
+    truncated: bool  # there are more pairs
+
+
+class Snapshot(Struct, frozen=True):
+    """All records of one event, with the claims of its sessions."""
+
+    event: Record
+    sessions: list[Record]
+    claims: Mapping[RecordKey, list[DecidedClaim]]
+    others: list[Record]  # venues, rooms, booths, speakers
+
+    def etag(self, *parts: str) -> str:
+        """Changes when anything shown does."""
+        state = hashlib.blake2b("\0".join(parts).encode(), digest_size=16)
+        for record in (self.event, *self.sessions, *self.others):
+            state.update(version(record, self.claims.get(record.key, ())).encode())
+        return f'"{state.hexdigest()}"'
+
+
+async def snapshot(call: Call) -> Snapshot:
+    """Read an event. Raises Problem not_found, too_large."""
+    reader, tenant = call.front.gate.reader(), Tenant(call.tenant)
+    event = await _event(call, record_key(tenant, EVENTS, call.params["id"]))
+    sessions = [record async for record in _all(reader, tenant, SESSIONS, event.key.id)]
+    keys = _referred(tenant, event, sessions)
+    others = reader.load(keys)
+    venues = [
+        record_key(tenant, "venues", view["venue"])
+        for view in map(plain, others.values())
+        if view.get("venue")
+    ]
+    others |= reader.load(set(venues) - others.keys())
+    claims = reader.claims_of([session.key for session in sessions])
+    alive = [others[key] for key in sorted(others) if others[key].alive]
+    return Snapshot(event, sessions, claims, alive)
+
+
+async def _event(call: Call, key: RecordKey) -> Record:
+    reader = call.front.gate.reader()
+    found = reader.load([key]).get(key)
+    if (found is None or not found.alive) and not await is_really_missing(call):
+        found = reader.load([key]).get(key)
+    if found is None or not found.alive:
+        raise Problem("not_found", f"There is no event {key.id!r}.")
+    return found
+
+
+async def _all(reader: Reader, tenant: Tenant, collection: Collection, parent: str) -> Any:
+    """All living records of a parent, in pages."""
+    after, count = RecordId(""), 0
+    while True:
+        page = reader.scan(tenant, collection, after, PAGE_ROWS, parent)
+        for record in page:
+            yield record
+        count += len(page)
+        if count > SESSIONS_MAX:
+            raise Problem("too_large", f"The programme has more than {SESSIONS_MAX} sessions.")
+        if len(page) < PAGE_ROWS:
+            return
+        after = page[-1].key.id
+        await asyncio.sleep(0)
+
+
+def _referred(tenant: Tenant, event: Record, sessions: Iterable[Record]) -> set[RecordKey]:
+    """The rooms, booths, speakers and venues that a programme names."""
+    keys = {record_key(tenant, "venues", id) for id in plain(event).get("venues") or ()}
+    for session in sessions:
+        view = plain(session)
+        keys |= {record_key(tenant, "speakers", id) for id in view.get("speakers") or ()}
+        slot = view.get("slot") or {}
+        keys |= {
+            record_key(tenant, f"{kind}s", slot[kind])
+            for kind in ("room", "booth")
+            if slot.get(kind)
+        }
+    return keys
+
+
+def plain(record: Record, claims: Iterable[DecidedClaim] = ()) -> dict[str, Any]:
+    """A record as an object, as answers show it."""
+    return _decode(FORMS[record.key.collection].json(record, tuple(claims)))
+
+
+# Formats ------------------------------------------------------------------------------------------
+
+
+class Export:
+    """`/v2/events/{id}/schedule.xml` and its like."""
+
+    def __init__(self, format_: str) -> None:
+        self._format = format_
+        self._media_type, self._write = WRITERS[format_]
+
+    async def __call__(self, call: Call) -> Answer:
+        language = call.take_only("language").get("language")
+        if language is not None and not 2 <= len(language) <= 35:
+            raise invalid("?language", "language is a BCP 47 tag, such as de or fr-CH.")
+        found = await snapshot(call)
+        tag = found.etag(self._format, language or "")
+        headers: list[Header] = [(b"etag", tag.encode())]
+        if tag in etags(call.header(b"if-none-match")):
+            return answer(call, 304, headers=headers, cache=REVALIDATE)
+        # A large programme takes a while to write; requests go on meanwhile.
+        body = await asyncio.to_thread(self._written, found, language)
+        return answer(
+            call, 200, body, media_type=self._media_type, headers=headers, cache=REVALIDATE
+        )
+
+    def _written(self, found: Snapshot, language: str | None) -> bytes:
+        by_type: dict[str, list[dict[str, Any]]] = {}
+        for record in found.others:
+            by_type.setdefault(record.key.collection, []).append(plain(record))
+        sessions = [plain(s, found.claims.get(s.key, ())) for s in found.sessions]
+        records = Records(
+            event=plain(found.event),
+            venues=by_type.get("venues", []),
+            rooms=by_type.get("rooms", []) + by_type.get("booths", []),
+            speakers=by_type.get("speakers", []),
+            sessions=sessions,
+            revisions={session.key.id: revision(session) for session in found.sessions},
+        )
+        return self._write(collect_programme(records, language))
+
+
+def revision(record: Record) -> int:
+    """0 for what was never changed; then it grows with every change."""
+    if record.life == 1 and record.touched == record.born:
+        return 0
+    return max(1, (ms_of(record.touched.hlc) - SEQUENCE_FROM_MS) // 1_000)
+
+
+# Clashes ------------------------------------------------------------------------------------------
+
+
+async def clashes(call: Call) -> Answer:
+    """The handler."""
+    call.take_only()
+    found = await snapshot(call)
+    return answer(call, 200, _encode(clashes_of(call.front.gate.reader(), found)))
+
+
+def clashes_of(reader: Reader, found: Snapshot) -> Clashes:
+    """Speakers in two places at once, also in another event; and sessions without the place they asked for."""
+    own = {session.key.id for session in found.sessions}
+    pairs = speaker_clashes(_bookings(reader, found))
+    displaced = [
+        Displaced(key.id, msgspec.Raw(reason(decided)))
+        for key, claims in found.claims.items()
+        for decided in claims
+        if decided.state is ClaimState.DISPLACED
+    ]
+    return Clashes(
+        tuple([pair for pair in pairs.pairs if pair.first in own or pair.second in own]),
+        tuple(displaced),
+        pairs.truncated,
+    )
+
+
+def _bookings(reader: Reader, found: Snapshot) -> Iterator[Booking]:
+    """The sessions of this event's speakers, wherever they are; displaced ones are nowhere."""
+    tenant = found.event.key.tenant
+    speakers: set[str] = set()
+    for session in found.sessions:
+        register = session.fields.get(SPEAKER_LIST)
+        speakers.update(speakers_in(register.value) if register else ())
+    spans = [Span(Resource(tenant, speaker_name(s)), *ALWAYS) for s in sorted(speakers)]
+    by_owner: dict[RecordKey, list[DecidedClaim]] = {}
+    for start in range(0, len(spans), SPANS_PER_READ):
+        for decided in reader.claims_on(spans[start : start + SPANS_PER_READ]):
+            by_owner.setdefault(decided.claim.id.owner, []).append(decided)
+    places = reader.claims_of(by_owner)
+    for owner, held in by_owner.items():
+        place = next((d for d in places.get(owner, ()) if d.claim.id.part == SLOT_PART), None)
+        if place is None or place.state is ClaimState.DISPLACED:
+            continue
+        names = tuple(dict.fromkeys(d.claim.resource.name.partition("/")[2] for d in held))
+        interval = Interval(place.claim.start_ms, place.claim.until_ms)
+        yield Booking(owner.id, place.claim.resource.name, names, interval)
+
+
+# Routes -------------------------------------------------------------------------------------------
+
+
+def programme_routes() -> Iterator[Route]:
+    """All routes of this module."""
+    names = {"xml": "frab XML", "json": "frab JSON", "ics": "iCalendar"}
+    for format_, (media_type, _) in WRITERS.items():
+        yield Route(
+            method="GET", path=f"/v2/events/{{id:str}}/schedule.{format_}", run=Export(format_),
+            needs="read",
+            doc=Doc(
+                tag="events", summary=f"The programme as {names[format_]}",
+                fields=(
+                    Field("language", "Which translation to prefer."), IF_NONE_MATCH, *CONSISTENCY,
+                ),
+                replies=(
+                    Reply(200, "The programme.", None, media_type.decode(), ("ETag",)),
+                    Reply(304, "Unchanged."),
+                ),
+                problems=("not_found", "too_large"),
+            ),
+        )  # fmt: skip
+    yield Route(
+        method="GET", path="/v2/events/{id:str}/clashes", run=clashes, needs="read",
+        doc=Doc(
+            tag="events", summary="What clashes in the programme",
+            detail="Speakers in two places at once, and sessions that lost their place to an earlier booking.",
+            fields=CONSISTENCY, replies=(Reply(200, "The clashes.", Clashes),),
+            problems=("not_found", "too_large"),
+        ),
+    )  # fmt: skip
