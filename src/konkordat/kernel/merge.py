@@ -74,7 +74,11 @@ def next_life(record: Record | None, deletes: bool) -> int:
 
     Deleting what is unknown here ends its first life: whoever has that life unseen by us loses it too.
     """
-    life = record.life if record else 0
+    return later_life(record.life if record else 0, deletes)
+
+
+def later_life(life: int, deletes: bool) -> int:
+    """The same for a life that is known by its number; 0 for a record that is unknown."""
     if deletes:
         return life + 1 if life % 2 else max(life, 2)
     return life if life % 2 else life + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -19,16 +19,17 @@ from konkordat.kernel.change import (
 )
 from konkordat.kernel.claim import DecidedClaim
 from konkordat.kernel.hlc import Hlc, Stamp, tick
-from konkordat.kernel.ids import Origin, RecordKey
-from konkordat.kernel.merge import apply, next_life
+from konkordat.kernel.ids import Group, Origin, RecordKey
+from konkordat.kernel.merge import apply, later_life
 from konkordat.kernel.policy import Policies
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 from konkordat.replica.commit import Commit
-from konkordat.replica.domain import Domain
+from konkordat.replica.domain import Domain, Write
 from konkordat.replica.messages import Accepted, Answered, Command, Outcome, Replayed
 from konkordat.store.port import AnswerRow, Reader
-from konkordat.wire.batches import open_body, seal
+from konkordat.wire.batches import check_groups, check_key, open_body, seal
+from konkordat.wire.errors import MalformedError
 
 # A request mark, and the records that its request wrote.
 Repeat = tuple[RequestMark, tuple[RecordKey, ...]]
@@ -185,14 +186,14 @@ class LocalWrites:
         decision = self._domain.decide(command.body, commit)
         if isinstance(decision, Refusal):
             return decision
-        changes = tuple(
-            [
-                Change(w.key, next_life(commit.record(w.key), w.deletes), w.fields)
-                for w in decision.writes
-            ]
-        )
+        changes = _changes(decision.writes, commit)
         if len(changes) > TRANSACTION_CHANGES_MAX:
             return _too_large(f"{len(changes)} changes, at most {TRANSACTION_CHANGES_MAX}")
+        unfit = _unfit(changes, command, decision.reason)
+        if unfit:
+            return Refusal(
+                "unfit", f"The transaction cannot be kept: {unfit}. Nothing was written."
+            )
         hlc = tick(made.hlc, commit.now_ms)
         transaction = Transaction(
             hlc,
@@ -254,6 +255,38 @@ class LocalWrites:
         made.bodies.append(sealed.body)
         frontier[origin], heads[origin] = seq, sealed.hash
         batch.clear()
+
+
+def _changes(writes: Iterable[Write], commit: Commit) -> tuple[Change, ...]:
+    """One change per record, whatever a command does to it in turn: a stamp names one write of a record, so what stands
+    later in the command must win here and not be left to the merge.
+    """
+    lives: dict[RecordKey, int] = {}
+    fields: dict[RecordKey, dict[Group, bytes]] = {}
+    for key, written, deletes in writes:
+        if key not in lives:
+            record = commit.record(key)
+            lives[key], fields[key] = (record.life if record else 0), {}
+        life = later_life(lives[key], deletes)
+        if life != lives[key]:
+            lives[key], fields[key] = life, {}
+        if not deletes:
+            fields[key].update(written)
+    return tuple([Change(key, lives[key], fields[key]) for key in lives])
+
+
+def _unfit(changes: Iterable[Change], command: Command, reason: str) -> str:
+    """Why peers would refuse the batch, and with it all that this node writes afterwards; "" if they would not."""
+    try:
+        for change in changes:
+            check_key(change.key)
+            check_groups(change.fields)
+        f"{command.actor}{command.cause_id}{command.trace}{reason}".encode()
+    except MalformedError as error:
+        return str(error)
+    except UnicodeEncodeError:
+        return "a text contains a lone surrogate"
+    return ""
 
 
 def _bytes_bound(transaction: Transaction) -> int:

