@@ -119,8 +119,10 @@ class Admission:
     def _keep(self, sealed: SealedBatch) -> None:
         """A push beyond a gap: worth keeping, since the gap is often one lost push. Full: dropped, and pulled later."""
         batch, size = sealed.batch, len(sealed.body)
+        if self.pending_bytes + size > PENDING_BYTES_MAX:
+            return
         waiting = self._pending.setdefault(batch.origin, {})
-        if batch.seq not in waiting and self.pending_bytes + size <= PENDING_BYTES_MAX:
+        if batch.seq not in waiting:
             waiting[batch.seq] = sealed
             self.pending_bytes += size
 
@@ -128,16 +130,18 @@ class Admission:
         """A stamp too far ahead waits at its origin: nothing of it is stored, our clock does not move, and it is pulled
         again when time has come up with it. Every node holds it back by the same rule."""
         until = stamp_ms - self._ahead_ms_max
-        self._exchange.held_until[origin] = until
-        self._set_aside(origin, f"stamps {stamp_ms - self._now_ms} ms ahead of our clock", "")
+        why = f"stamps {stamp_ms - self._now_ms} ms ahead of our clock"
+        self._set_aside(origin, until, why, "")
 
     def _quarantine(self, origin: Origin, why: str, peer: NodeName) -> None:
-        self._exchange.held_until[origin] = self._now_ms + BROKEN_HOLD_MS
-        self._set_aside(origin, why, peer)
+        self._set_aside(origin, self._now_ms + BROKEN_HOLD_MS, why, peer)
 
-    def _set_aside(self, origin: Origin, why: str, peer: str) -> None:
+    def _set_aside(self, origin: Origin, until_ms: int, why: str, peer: str) -> None:
         if origin not in self.quarantined:
+            if len(self.quarantined) >= ORIGINS_MAX:
+                return  # a stranger's invention: a sound cluster has fewer; what is shown already is enough to act on
             self._note("error", "origin_quarantined", origin=origin, why=why, peer=peer)
+        self._exchange.held_until[origin] = until_ms
         self.quarantined[origin] = why
         for sealed in self._pending.pop(origin, {}).values():
             self.pending_bytes -= len(sealed.body)
