@@ -12,13 +12,13 @@ from typing import Final, assert_never
 
 from konkordat.kernel.digest import Summary
 from konkordat.kernel.frontier import distance
-from konkordat.kernel.hlc import Hlc, ms_of, observe
+from konkordat.kernel.hlc import Hlc, observe, too_far_ahead
 from konkordat.kernel.ids import NodeName, Origin, node_of
 from konkordat.kernel.policy import Policies
-from konkordat.protocol.comparison import Comparison
+from konkordat.protocol.comparison import FETCH_MAX, Comparison
 from konkordat.protocol.exchange import Exchange
-from konkordat.protocol.peers import FENCE_AT_MS, Peers
-from konkordat.replica.admission import Admission
+from konkordat.protocol.peers import Peers
+from konkordat.replica.admission import Admission, OwnHistoryLostError
 from konkordat.replica.commit import Commit
 from konkordat.replica.domain import Domain
 from konkordat.replica.local import LocalWrites
@@ -52,6 +52,9 @@ from konkordat.wire.messages import (
 FORGET_EVERY_MS: Final = 60_000  # how often old request marks are deleted
 SERVE_BYTES_MAX: Final = 1 << 20  # a page, whatever was asked for
 SERVE_ROWS_MAX: Final = 512  # batches in a page
+STATES_BYTES_MAX: Final = (
+    3 << 20
+)  # of values in one message: with their keys and stamps below a frame
 PUSH_BYTES_MAX: Final = 512 << 10  # beyond this a commit is not pushed in one frame
 
 
@@ -88,10 +91,13 @@ class Replica:
     def handle(self, inputs: Sequence[Input], now_ms: int) -> list[Effect]:
         """Take inputs in, at a time (Unix ms). Returns effects, to be performed in order.
 
-        Raises StoreError if the commit could not be made durable: then nothing of it was acknowledged, and the replica
-        must not be used any more.
+        `now_ms` must not go back from call to call, or deadlines would not come.
+
+        Raises StoreError if the commit could not be made durable, and OwnHistoryLostError if a peer has batches of ours
+        that we do not have: then nothing of it was acknowledged, and the replica must not be used any more.
         """
         self._effects = []
+        self._check_own_history(inputs)
         commands = [i for i in inputs if isinstance(i, Command)]
         bodies = [(i.peer, _bodies(i)) for i in inputs if isinstance(i, Received)]
         self._write(commands, [(p, b) for p, b in bodies if b], now_ms)
@@ -112,6 +118,15 @@ class Replica:
         if bodies:
             self._pull_what_is_due(now_ms)
         return self._effects
+
+    def _check_own_history(self, inputs: Sequence[Input]) -> None:
+        """Before anything is written: a write under a number that was used before would be lost."""
+        have = self._frontier.get(self.origin, 0)
+        for input_ in inputs:
+            if isinstance(input_, Received) and isinstance(input_.message, Heartbeat):
+                told = input_.message.frontier.get(self.origin, 0)
+                if told > have:
+                    raise OwnHistoryLostError(self.origin, told, input_.peer)
 
     # Commit ------------------------------------------------------------------------------------
 
@@ -171,7 +186,10 @@ class Replica:
         """Why local writes are refused now; "" when they are not."""
         if self._stopping:
             return "stopping"
-        ahead = self._peers.alive(now_ms) and ms_of(self._hlc) > now_ms + FENCE_AT_MS
+        # Only our own clock, set back, can leave our stamps this far ahead: those of others are taken within the bound.
+        ahead = self._peers.alive(now_ms) and too_far_ahead(
+            self._hlc, now_ms, self._settings.ahead_ms_max
+        )
         fenced = bool(ahead) or self._peers.clock_disagrees(now_ms)
         if fenced != self._fenced:
             self._fenced = fenced
@@ -208,9 +226,7 @@ class Replica:
             case Compare():
                 self._compare(peer, message)
             case Fetch():
-                found = self._store.load(message.keys)
-                records = tuple([found[k] for k in message.keys if k in found])
-                self._send(peer, States(message.id, self._frontier, records))
+                self._tell_states(peer, message)
             case States():
                 self._repair(peer, message, now_ms)
             case Goodbye():
@@ -266,6 +282,20 @@ class Replica:
         else:
             for answer in self._comparison.answer(message, self._frontier, self._store):
                 self._send(peer, answer)
+
+    def _tell_states(self, peer: NodeName, message: Fetch) -> None:
+        """The records asked for, as many as fit; the next comparison finds the others."""
+        room = STATES_BYTES_MAX
+        records = []
+        for _key, record in sorted(self._store.load(message.keys[:FETCH_MAX]).items()):
+            size = sum(len(r.value) + 128 for r in record.fields.values())
+            if size > STATES_BYTES_MAX:
+                name = "/".join(record.key)
+                self._journal("error", "record_too_large_to_repair", peer=peer, key=name)
+            elif size <= room:
+                room -= size
+                records.append(record)
+        self._send(peer, States(message.id, self._frontier, tuple(records)))
 
     def _repair(self, peer: NodeName, message: States, now_ms: int) -> None:
         """Join a peer's states of records that differ at equal frontiers. No change is made by it: only bookkeeping had
