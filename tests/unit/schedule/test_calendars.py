@@ -106,6 +106,17 @@ def test_a_cancelled_event_is_a_cancelled_session() -> None:
     assert only(calendar(*BASICS, *ZURICH, "STATUS:CANCELLED")).state == "cancelled"
 
 
+def test_escapes_in_texts_are_undone_in_the_name_of_the_calendar_too() -> None:
+    programme = calendar(
+        "UID:1@forum",
+        "SUMMARY:Netze\\, die\\; halten",
+        "LOCATION:A",
+        *ZURICH,
+        head="X-WR-CALNAME:Forum\\, Bern",
+    )
+    assert (programme.event.title, only(programme).title) == ("Forum, Bern", "Netze, die; halten")
+
+
 # Writing ---------------------------------------------------------------------------------------
 
 

@@ -150,6 +150,8 @@ class _Reader:
                 self.room = ""
             case "day":
                 self.day = ""
+            case _:
+                pass  # not ours to read
         # The parts of the conference are read when it ends.
         if depth != 3 or element.getparent().tag != "conference":
             _free(element)

@@ -6,6 +6,7 @@ imported as its first occurrence, and a finding says so.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +14,7 @@ from pathlib import PurePath
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from icalendar import Calendar, Event
+from icalendar import Calendar, Event, vUnknown
 
 from konkordat.schedule.interchange.assemble import assemble
 from konkordat.schedule.interchange.errors import (
@@ -47,6 +48,7 @@ from konkordat.schedule.times import zone
 SPEAKER_PROPERTY: Final = "X-KONKORDAT-SPEAKER"
 TYPE_PROPERTY: Final = "X-KONKORDAT-TYPE"
 
+_ESCAPED: Final = re.compile(r"\\([\\;,nN])")
 _MINUTE: Final = timedelta(minutes=1)
 # What the library raises on input it does not expect, besides ValueError.
 _PARSE_ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
@@ -187,7 +189,16 @@ def _all(component: Any, name: str) -> list[Any]:
 
 def _text(component: Any, name: str) -> str:
     found = _all(component, name)
-    return str(found[0]).strip() if found else ""
+    return _unescaped(found[0]).strip() if found else ""
+
+
+def _unescaped(value: Any) -> str:
+    """The text of a property. Of one whose type it does not know, the library keeps the escapes;
+    by RFC 5545 (3.8.8.2) such a property is text.
+    """
+    if isinstance(value, vUnknown):
+        return _ESCAPED.sub(lambda found: "\n" if found[1] in "nN" else found[1], value)
+    return str(value)
 
 
 def _value(component: Any, name: str) -> Any:
@@ -227,7 +238,7 @@ def _language(event: Event) -> str:
 
 
 def _person(value: Any) -> RawPerson:
-    return RawPerson(str(value), str(getattr(value, "params", {}).get("X-ID", "")))
+    return RawPerson(_unescaped(value), str(getattr(value, "params", {}).get("X-ID", "")))
 
 
 def _zone_name(moment: date) -> str | None:
