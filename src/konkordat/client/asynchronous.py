@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -26,17 +27,20 @@ from konkordat.client.results import (
 )
 from konkordat.client.retry import RetryPolicy
 from konkordat.client.shared import (
+    CONNECT_S,
+    DIRECT,
     TIME_ZONE_DEFAULT,
-    TIMEOUT,
-    audit_call,
-    audit_error,
-    read_source,
+    TIMEOUT_S,
+    open_reply,
+    plan_of,
+    proxy_for,
     reply_of,
     stream_refused,
+    timeouts,
     tls_context,
 )
 from konkordat.client.streaming import MESSAGE_BYTES_MAX, QUIET_S, StreamState, Subscription
-from konkordat.schedule.interchange.plan import plan_import
+from konkordat.schedule.interchange.plan import ImportPlan
 
 T = TypeVar("T")
 
@@ -49,6 +53,7 @@ class AsyncClient:
         *urls: str,
         key: str = "",
         ca: Path | None = None,
+        timeout_s: float = TIMEOUT_S,
         retry: RetryPolicy | None = None,
         allow_insecure: bool = False,
     ) -> None:
@@ -58,7 +63,9 @@ class AsyncClient:
         """
         self._core = Core(urls, key, retry=retry, allow_insecure=allow_insecure)
         self._tls = tls_context(ca)
-        self._http = httpx.AsyncClient(verify=self._tls, timeout=TIMEOUT, follow_redirects=False)
+        self._http = httpx.AsyncClient(
+            verify=self._tls, timeout=timeouts(timeout_s), follow_redirects=False, mounts=DIRECT
+        )
 
     @property
     def token(self) -> str:
@@ -146,8 +153,14 @@ class AsyncClient:
 
         A session whose slot is taken is kept without it, and reported.
         """
-        programme = read_source(source, name, time_zone)
-        plan = plan_import(programme, region)
+        # Tens of thousands of sessions take a while to read; what else the loop has to do goes on.
+        plan = await asyncio.to_thread(plan_of, source, name, time_zone, region)
+        return await self.import_plan(plan, dry_run=dry_run, on_progress=on_progress)
+
+    async def import_plan(
+        self, plan: ImportPlan, *, dry_run: bool = False, on_progress: OnProgress | None = None
+    ) -> ImportResult:
+        """The same for a programme that was read and planned before."""
         steps = run_import(self._core, plan, dry_run=dry_run, on_progress=on_progress)
         return await self._run(steps)
 
@@ -187,13 +200,13 @@ class AsyncClient:
 
     async def audit(self, **query: str) -> AsyncIterator[bytes]:
         """The audit trail as NDJSON in order of (hlc, origin), the same bytes from every node; in pieces."""
-        call = audit_call(self._core, query)
-        async with self._http.stream(call.method, call.url, headers=dict(call.headers)) as response:
-            if response.status_code >= 400:
-                await response.aread()
-                raise audit_error(reply_of(response))
+        reply = await self._run(operations.audit(self._core, query))
+        response: httpx.Response = reply.handle
+        try:
             async for piece in response.aiter_bytes():
                 yield piece
+        finally:
+            await response.aclose()
 
     async def stream(
         self,
@@ -212,20 +225,23 @@ class AsyncClient:
         )
         while True:
             try:
-                async for item in self._connection(state):
-                    yield item
+                async with aclosing(self._connection(state)) as items:
+                    async for item in items:
+                        yield item
             except (OSError, WebSocketException) as error:
                 stream_refused(error)
                 state.lost(str(error) or type(error).__name__)
             await asyncio.sleep(state.pause_s())
 
-    async def _connection(self, state: StreamState) -> AsyncIterator[StreamItem]:
+    async def _connection(self, state: StreamState) -> AsyncGenerator[StreamItem, None]:
         url = state.url()
         async with connect(
             url,
             additional_headers=state.headers(),
             ssl=self._tls if url.startswith("wss") else None,
             max_size=MESSAGE_BYTES_MAX,
+            proxy=proxy_for(url),
+            open_timeout=CONNECT_S,
         ) as socket:
             for text in state.connected():
                 await socket.send(text, text=True)
@@ -254,10 +270,17 @@ class AsyncClient:
         if isinstance(wanted, Pause):
             await asyncio.sleep(wanted.seconds)
             return None
+        request = self._http.build_request(
+            wanted.method, wanted.url, headers=dict(wanted.headers), content=wanted.body
+        )
         try:
-            response = await self._http.request(
-                wanted.method, wanted.url, headers=dict(wanted.headers), content=wanted.body
-            )
+            response = await self._http.send(request, stream=True)
+            if wanted.is_streamed and response.is_success:
+                return open_reply(response)
+            try:
+                await response.aread()
+            finally:
+                await response.aclose()
         except httpx.HTTPError as error:
             return Failure(str(error) or type(error).__name__)
         return reply_of(response)

@@ -17,10 +17,13 @@ import msgspec
 
 from konkordat.client.errors import BadAnswer, InsecureAddress, NodeUnreachable, problem
 from konkordat.client.retry import RETRY_STATUSES, RetryPolicy
-from konkordat.kernel.ids import uuid7
+from konkordat.kernel.frontier import BadToken, joined, parse_token
+from konkordat.kernel.frontier import token as frontier_token
+from konkordat.kernel.ids import Origin, uuid7
 
 T = TypeVar("T")
 
+TOKENS_WAITING_MAX: Final = 64  # tokens kept unread; a long stream gives one a change
 UNHEALTHY_S: Final = 2.0  # how long an endpoint that failed is asked last
 PROBLEM_BYTES_MAX: Final = 1 << 20
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -35,6 +38,8 @@ class Send(NamedTuple):
     url: str
     headers: Mapping[str, str]
     body: bytes | None
+    # Read the body of a good answer later, piece by piece: hand the open response over as `Reply.handle`.
+    is_streamed: bool = False
 
 
 class Pause(NamedTuple):
@@ -49,6 +54,7 @@ class Reply(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+    handle: Any = None  # of a streamed answer: the shell's open response
 
     def json(self) -> Any:
         try:
@@ -79,6 +85,7 @@ class Call(msgspec.Struct, frozen=True):
     idempotency_key: str = ""  # made up for writes that have none
     wait_s: float | None = None  # Prefer: wait
     fresh: bool = True  # send the consistency token
+    is_streamed: bool = False
 
 
 class Nodes:
@@ -108,6 +115,36 @@ class Nodes:
         self._failed_at.pop(url, None)
 
 
+class Seen:
+    """What this client has seen: the join of the tokens it was given, made when it is needed.
+
+    Answers of several nodes may each know what the others do not; only the join makes every next read see it all.
+    """
+
+    def __init__(self) -> None:
+        self._joined: dict[Origin, int] = {}
+        self._text = ""
+        self._fresh: dict[str, None] = {}  # given since the last join
+
+    def add(self, text: str) -> None:
+        if text and text != self._text:
+            self._fresh[text] = None
+            if len(self._fresh) >= TOKENS_WAITING_MAX:
+                self.token()
+
+    def token(self) -> str:
+        for text in self._fresh:
+            try:
+                # A token of a stream has its filter in front.
+                self._joined = joined(self._joined, parse_token(text.rpartition(".")[2]))
+            except BadToken:
+                continue  # of a release whose tokens this one cannot read: freshness is then up to `Prefer: wait`
+        if self._fresh:
+            self._text = frontier_token(self._joined) if self._joined else ""
+            self._fresh.clear()
+        return self._text
+
+
 class Core:
     """State that all operations of one client share."""
 
@@ -127,7 +164,7 @@ class Core:
         self.nodes = Nodes(urls, now)
         self.key = key
         self.retry = retry or RetryPolicy()
-        self.token = ""  # of the last answer: what this client has seen
+        self._seen = Seen()
         self.draw = draw
         self._now, self._new_key = now, new_key
         for url in self.nodes.urls:
@@ -137,6 +174,22 @@ class Core:
         """What every request and every stream carries."""
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
+    @property
+    def token(self) -> str:
+        """The consistency token of all that this client has seen."""
+        return self._seen.token()
+
+    @token.setter
+    def token(self, text: str) -> None:
+        """Raises BadToken (a ValueError) for what is no token."""
+        parse_token(text.rpartition(".")[2])
+        self._seen = Seen()
+        self._seen.add(text)
+
+    def saw(self, text: str) -> None:
+        """Note a token that a node gave, of whatever answer or stream."""
+        self._seen.add(text)
+
     def perform(self, call: Call) -> Steps[Reply]:
         """Send a request, to another node and again where that helps, until it is answered for good.
 
@@ -145,7 +198,8 @@ class Core:
         headers = self._headers_of(call)
         began, failures, url = self._now(), 0, self.nodes.best()
         while True:
-            got = yield Send(call.method, url + call.path + _query(call.query), headers, call.body)
+            address = url + call.path + _query(call.query)
+            got = yield Send(call.method, address, headers, call.body, call.is_streamed)
             assert got is not None
             if isinstance(got, Reply):
                 error = self._error_in(got, url)
@@ -153,7 +207,8 @@ class Core:
                     return got
                 asked = error.retry_after_s
             else:
-                error, asked = NodeUnreachable(f"{url}: {got.reason}"), None
+                key = headers.get("Idempotency-Key", "")
+                error, asked = NodeUnreachable(f"{url}: {got.reason}", key), None
             failures += 1
             self.nodes.failed(url)
             other = self.nodes.best(not_=url)
@@ -187,7 +242,7 @@ class Core:
         """None for an answer that is final and good; the error to raise once retrying ends. Raises what is final."""
         if reply.status < 400:
             self.nodes.answered(url)
-            self.token = reply.headers.get("consistency-token", self.token)
+            self.saw(reply.headers.get("consistency-token", ""))
             return None
         error = problem(reply.status, _document(reply), _seconds(reply.headers.get("retry-after")))
         if reply.status in RETRY_STATUSES or error.retryable:

@@ -28,6 +28,10 @@ class KonkordatError(Exception):
 class NodeUnreachable(KonkordatError):
     """No node answered: {reason}. Whether a write took effect is unknown; repeating it with the same key is safe."""
 
+    def __init__(self, reason: str, idempotency_key: str = "") -> None:
+        super().__init__(reason)
+        self.idempotency_key = idempotency_key  # of the write; "" for a read
+
 
 class BadAnswer(KonkordatError):
     """What answered is not a node of this API: {reason}. Check the address."""
@@ -49,10 +53,13 @@ class ProblemError(KonkordatError):
         self.detail = str(document.get("detail") or document.get("title") or f"HTTP {status}")
         self.retryable = bool(document.get("retryable", status in {429, 503}))
         self.request_id = str(document.get("request_id", ""))
-        self.errors: list[dict[str, Any]] = list(document.get("errors") or ())
-        self.conflicts: list[dict[str, Any]] = list(document.get("conflicts") or ())
-        self.alternatives: list[dict[str, Any]] = list(document.get("alternatives") or ())
-        self.current: dict[str, Any] | None = document.get("current")
+        self.errors = _objects(
+            document, "errors"
+        )  # {code, pointer, detail}: where the request is wrong
+        self.conflicts = _objects(document, "conflicts")  # what stands in the way
+        self.alternatives = _objects(document, "alternatives")  # free slots instead
+        current = document.get("current")
+        self.current: dict[str, Any] | None = current if isinstance(current, dict) else None
         self.retry_after_s = retry_after_s
         super().__init__(f"{self.code}: {self.detail}")
 
@@ -87,6 +94,12 @@ class Gone(ProblemError):
 
 class Unavailable(ProblemError):
     """The nodes could not do it now, for as long as was tried."""
+
+
+def _objects(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """A list of objects; whoever answers in our place may have sent anything."""
+    value = document.get(name)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 _BY_STATUS: Mapping[int, type[ProblemError]] = {

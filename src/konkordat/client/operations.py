@@ -171,6 +171,12 @@ def schedule(core: Core, event: str, format: str) -> Steps[bytes]:
     return reply.body
 
 
+def audit(core: Core, query: Mapping[str, str]) -> Steps[Reply]:
+    """The audit trail as NDJSON, its body still to be read."""
+    call = Call("GET", "/v2/audit", query=query, is_streamed=True)
+    return (yield from core.perform(call))
+
+
 def clashes(core: Core, event: str) -> Steps[Item]:
     """Soft rules that the programme breaks: speakers in two places, rooms too small."""
     return (yield from _item(core, Call("GET", _path("events", event, "clashes"))))

@@ -52,7 +52,7 @@ class BatchResult(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A record as it became. `op` is upsert or delete (created and updated where the node tells them apart)."""
+    """A record as it became. `op` is upsert, or delete: it is gone, or no longer among what is followed."""
 
     op: str
     type: str
@@ -66,11 +66,9 @@ class Change(msgspec.Struct, frozen=True):
 class ChangesPage(msgspec.Struct, frozen=True):
     """Changes since a token, and the token to go on with."""
 
-    data: list[Item]
-    token: str = ""
-    next_token: str = ""
+    data: list[Item]  # {op, type, id, version, data?}, each record once, as it is now
+    token: str
     has_more: bool = False
-    sync_token: str = ""
 
 
 class Gap(msgspec.Struct, frozen=True):

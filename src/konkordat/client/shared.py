@@ -5,21 +5,36 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
-from urllib.parse import urlencode
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 from websockets.exceptions import InvalidStatus
 
-from konkordat.client.core import Core, Reply, Send
-from konkordat.client.errors import ProblemError, problem
-from konkordat.schedule.interchange.programme import Programme
+from konkordat.client.core import LOOPBACK, Reply
+from konkordat.client.errors import problem
+from konkordat.schedule.interchange.plan import ImportPlan, plan_import
 from konkordat.schedule.interchange.read import check_size, read_programme
 
 TIME_ZONE_DEFAULT: Final = "Europe/Zurich"  # of programmes that name none
 # A batch on a busy node is answered in tens of ms; beyond these somebody is not there.
-TIMEOUT: Final = httpx.Timeout(20.0, connect=2.0)
+TIMEOUT_S: Final = 20.0
+CONNECT_S: Final = 2.0
+# A proxy of the environment is for other machines; it could not even reach a node on this one.
+DIRECT: Final[Mapping[str, None]] = {
+    f"all://{'[' + host + ']' if ':' in host else host}": None for host in sorted(LOOPBACK)
+}
+
+
+def timeouts(timeout_s: float) -> httpx.Timeout:
+    """How long to wait for an answer, and (less) for a connection."""
+    return httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_S))
+
+
+def proxy_for(url: str) -> Literal[True] | None:
+    """Whether a stream to this address may go through the environment's proxy."""
+    return None if urlsplit(url).hostname in LOOPBACK else True
 
 
 def reply_of(response: httpx.Response) -> Reply:
@@ -27,30 +42,22 @@ def reply_of(response: httpx.Response) -> Reply:
     return Reply(response.status_code, response.headers, response.content)
 
 
+def open_reply(response: httpx.Response) -> Reply:
+    """A good answer whose body is still to come."""
+    return Reply(response.status_code, response.headers, b"", response)
+
+
 def tls_context(ca: Path | None) -> ssl.SSLContext:
     """Verification is always on; `ca` says whom to trust instead of the system's authorities."""
     return ssl.create_default_context(cafile=str(ca) if ca else None)
 
 
-def read_source(source: Path | bytes, name: str, time_zone: str) -> Programme:
-    """A programme from a file or from bytes. Raises ProgrammeError, OSError."""
-    if isinstance(source, bytes):
-        return read_programme(source, name or "programme", time_zone)
-    check_size(source.stat().st_size, source.name)  # before it is read whole
-    return read_programme(source.read_bytes(), name or source.name, time_zone)
-
-
-def audit_call(core: Core, query: Mapping[str, str]) -> Send:
-    """The request for the audit trail, to the node that answers best."""
-    suffix = f"?{urlencode(query)}" if query else ""
-    headers = core.headers() | ({"Consistency-Token": core.token} if core.token else {})
-    return Send("GET", f"{core.nodes.best()}/v2/audit{suffix}", headers, None)
-
-
-def audit_error(reply: Reply) -> ProblemError:
-    """The problem that came instead of the audit trail."""
-    document = reply.json()
-    return problem(reply.status, document if isinstance(document, dict) else {}, None)
+def plan_of(source: Path | bytes, name: str, time_zone: str, region: str | None) -> ImportPlan:
+    """The plan of a programme in a file or in bytes. Raises ProgrammeError, OSError."""
+    if isinstance(source, Path):
+        check_size(source.stat().st_size, source.name)  # before it is read whole
+        name, source = name or source.name, source.read_bytes()
+    return plan_import(read_programme(source, name or "programme", time_zone), region)
 
 
 def stream_refused(error: Exception) -> None:
@@ -59,7 +66,7 @@ def stream_refused(error: Exception) -> None:
         return
     response = error.response
     try:
-        document = msgspec.json.decode(response.body or b"{}", type=dict)
+        document = msgspec.json.decode(response.body or b"{}", type=dict[str, Any])
     except msgspec.MsgspecError:
         document = {}
     refused = problem(response.status_code, document, None)

@@ -26,17 +26,20 @@ from konkordat.client.results import (
 )
 from konkordat.client.retry import RetryPolicy
 from konkordat.client.shared import (
+    CONNECT_S,
+    DIRECT,
     TIME_ZONE_DEFAULT,
-    TIMEOUT,
-    audit_call,
-    audit_error,
-    read_source,
+    TIMEOUT_S,
+    open_reply,
+    plan_of,
+    proxy_for,
     reply_of,
     stream_refused,
+    timeouts,
     tls_context,
 )
 from konkordat.client.streaming import MESSAGE_BYTES_MAX, QUIET_S, StreamState, Subscription
-from konkordat.schedule.interchange.plan import plan_import
+from konkordat.schedule.interchange.plan import ImportPlan
 
 T = TypeVar("T")
 
@@ -49,6 +52,7 @@ class Client:
         *urls: str,
         key: str = "",
         ca: Path | None = None,
+        timeout_s: float = TIMEOUT_S,
         retry: RetryPolicy | None = None,
         allow_insecure: bool = False,
     ) -> None:
@@ -58,7 +62,9 @@ class Client:
         """
         self._core = Core(urls, key, retry=retry, allow_insecure=allow_insecure)
         self._tls = tls_context(ca)
-        self._http = httpx.Client(verify=self._tls, timeout=TIMEOUT, follow_redirects=False)
+        self._http = httpx.Client(
+            verify=self._tls, timeout=timeouts(timeout_s), follow_redirects=False, mounts=DIRECT
+        )
 
     @property
     def token(self) -> str:
@@ -143,8 +149,13 @@ class Client:
 
         A session whose slot is taken is kept without it, and reported.
         """
-        programme = read_source(source, name, time_zone)
-        plan = plan_import(programme, region)
+        plan = plan_of(source, name, time_zone, region)
+        return self.import_plan(plan, dry_run=dry_run, on_progress=on_progress)
+
+    def import_plan(
+        self, plan: ImportPlan, *, dry_run: bool = False, on_progress: OnProgress | None = None
+    ) -> ImportResult:
+        """The same for a programme that was read and planned before."""
         steps = run_import(self._core, plan, dry_run=dry_run, on_progress=on_progress)
         return self._run(steps)
 
@@ -184,12 +195,12 @@ class Client:
 
     def audit(self, **query: str) -> Iterator[bytes]:
         """The audit trail as NDJSON in order of (hlc, origin), the same bytes from every node; in pieces."""
-        call = audit_call(self._core, query)
-        with self._http.stream(call.method, call.url, headers=dict(call.headers)) as response:
-            if response.status_code >= 400:
-                response.read()
-                raise audit_error(reply_of(response))
+        reply = self._run(operations.audit(self._core, query))
+        response: httpx.Response = reply.handle
+        try:
             yield from response.iter_bytes()
+        finally:
+            response.close()
 
     def stream(
         self,
@@ -221,6 +232,8 @@ class Client:
             additional_headers=state.headers(),
             ssl=self._tls if url.startswith("wss") else None,
             max_size=MESSAGE_BYTES_MAX,
+            proxy=proxy_for(url),
+            open_timeout=CONNECT_S,
         ) as socket:
             for text in state.connected():
                 socket.send(text, text=True)
@@ -246,10 +259,17 @@ class Client:
         if isinstance(wanted, Pause):
             time.sleep(wanted.seconds)
             return None
+        request = self._http.build_request(
+            wanted.method, wanted.url, headers=dict(wanted.headers), content=wanted.body
+        )
         try:
-            response = self._http.request(
-                wanted.method, wanted.url, headers=dict(wanted.headers), content=wanted.body
-            )
+            response = self._http.send(request, stream=True)
+            if wanted.is_streamed and response.is_success:
+                return open_reply(response)
+            try:
+                response.read()
+            finally:
+                response.close()
         except httpx.HTTPError as error:
             return Failure(str(error) or type(error).__name__)
         return reply_of(response)
