@@ -7,6 +7,7 @@ whole before anything is opened: whatever is wrong is named by its key, in one l
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from konkordat.api.settings import BODY_BYTES_MAX
 from konkordat.kernel.hlc import AHEAD_MS_MAX
 from konkordat.kernel.ids import valid_name
 from konkordat.node.endpoints import Endpoint, is_loopback, parse_endpoint
@@ -45,8 +47,14 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_key: str = ""
     behind_proxy: bool = False
     admin_key_hash: str = ""
-    connections_max: _Positive = 1_000
-    body_bytes_max: _Positive = 1 << 20
+    connections_max: _Positive = 2_000
+    body_bytes_max: Annotated[int, Meta(ge=1_024, le=BODY_BYTES_MAX)] = BODY_BYTES_MAX
+    rate_per_s: Annotated[float, Meta(gt=0)] = 2_000.0
+    rate_burst: _Positive = 4_000
+    streams_max: _Positive = 2_000
+    streams_per_credential_max: _Positive = 500
+    cors_origins: tuple[str, ...] = ()
+    docs: bool = True
 
 
 class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,14 +134,13 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return parse_endpoint(self.link.advertise, "link.advertise", self.has_link_tls)
         return None if self.listen.wildcard else self.listen
 
-    @property
-    def api_url(self) -> str:
-        """What clients and peers are told; with port 0 only the bound socket knows."""
+    def api_url_at(self, port: int) -> str:
+        """What clients and peers are told, once it is known which port was bound."""
         if self.api.url:
             return self.api.url
         scheme = "https" if self.api.tls_certificate else "http"
         host = f"[{self.api.host}]" if ":" in self.api.host else self.api.host
-        return f"{scheme}://{host}:{self.api.port}"
+        return f"{scheme}://{host}:{port}"
 
 
 def load_config(
@@ -227,6 +234,16 @@ def _check_api(api: Api) -> None:
             " api.tls_certificate and api.tls_key, or api.behind_proxy = true behind a proxy that"
             " speaks HTTPS"
         )
+    if api.admin_key_hash and not re.fullmatch(r"[0-9a-f]{64}", api.admin_key_hash):
+        raise ConfigError(
+            f"api.admin_key_hash (or {ADMIN_KEY_HASH_VARIABLE}): not a BLAKE2b-256 hash of a key,"
+            " 64 hexadecimal digits"
+        )
+    for origin in api.cors_origins:
+        if not re.fullmatch(r"https?://[^/\s*]+", origin):
+            raise ConfigError(
+                f"api.cors_origins: {origin!r} is not an origin such as https://a.example"
+            )
     if api.url and not api.url.startswith(("http://", "https://")):
         raise ConfigError(f"api.url: {api.url!r} begins with neither http:// nor https://")
 

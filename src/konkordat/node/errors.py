@@ -8,7 +8,7 @@ NodeError
 ├── OldCopyError        this disk is an old copy of ours                     76
 ├── DataDirError        the data directory cannot be used                    73
 ├── StoreFailedError    a commit could not be made durable                   74
-└── OwnerFailedError    a defect: the owner thread met what it cannot handle 70
+└── DefectError         what this program should never do               70
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class OldCopyError(NodeError):
     exit_code = ExitCode.IDENTITY
 
 
-class OwnerFailedError(NodeError):
-    """A defect stopped the owner thread: {reason}. What was acknowledged is safe; what waited was not acknowledged."""
+class DefectError(NodeError):
+    """A defect stopped the node: {reason}. What was acknowledged is safe; what waited was not acknowledged."""
 
     exit_code = ExitCode.SOFTWARE

@@ -227,15 +227,20 @@ class NodeGate:
         if future is not None and not future.done():  # else the client has gone
             future.set_result(outcome)
 
-    def stop(self, reason: str) -> None:
-        """The node stops or has failed: whoever waits is told, and nothing more is taken."""
-        self._stopped = reason
+    def end_streams(self, reason: str) -> None:
+        """The node will stop: readers of the feed and whoever waits for a frontier are told; writes still go on."""
         self._feed.end(reason)
-        answers, waiters = list(self._answers.values()), list(self._waiters)
-        self._answers.clear()
+        waiters = list(self._waiters)
         self._waiters.clear()
-        _fail([*answers], reason)
         _fail([waiter.reached for waiter in waiters], reason)
+
+    def stop(self, reason: str) -> None:
+        """The node stops or has failed: everybody who waits is told, and nothing more is taken."""
+        self._stopped = self._stopped or reason
+        self.end_streams(reason)
+        answers = list(self._answers.values())
+        self._answers.clear()
+        _fail(answers, reason)
 
     # What others may know ------------------------------------------------------------------------------
 

@@ -80,6 +80,11 @@ class Health:
         return "fenced" if self._fenced else "ready"
 
     @property
+    def joined(self) -> bool:
+        """True once the node was ready for the first time."""
+        return self._joined
+
+    @property
     def ready(self) -> bool:
         return self.name == "ready"
 

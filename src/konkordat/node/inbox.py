@@ -87,7 +87,7 @@ class Inbox:
 
     def has_room_for_message(self, size: int) -> bool:
         """Whether a message of a peer is worth decoding."""
-        return not self._closed and self._messages.fits(1, size)
+        return self._messages.fits(1, size)
 
     def offer_message(self, message: Received, size: int) -> bool:
         """Queue a message of a peer; False when there is no room: drop it."""
@@ -131,6 +131,11 @@ class Inbox:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """True once it takes nothing more."""
+        return self._closed
 
     @property
     def waiting(self) -> Waiting:

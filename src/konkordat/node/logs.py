@@ -53,6 +53,7 @@ class NodeLog:
             processors=[
                 structlog.stdlib.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.ExceptionRenderer(),
                 without_secrets,
                 renderer,
             ],
@@ -107,7 +108,10 @@ def _safe(key: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = _SECRET_VALUE.sub(lambda m: f"{m[1] or m[2]}[hidden]", value)
-    return text if len(text) <= VALUE_CHARS_MAX else f"{text[:VALUE_CHARS_MAX]}…"
+    if len(text) <= VALUE_CHARS_MAX:
+        return text
+    # The end of a traceback says most, of anything else the beginning.
+    return f"…{text[-VALUE_CHARS_MAX:]}" if key == "exception" else f"{text[:VALUE_CHARS_MAX]}…"
 
 
 def _open(file: str) -> TextIO:

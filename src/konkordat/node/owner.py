@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from konkordat.kernel.ids import NodeName
 from konkordat.node.clock import WallClock
 from konkordat.node.drain import Drained
-from konkordat.node.errors import NodeError, OldCopyError, OwnerFailedError, StoreFailedError
+from konkordat.node.errors import DefectError, NodeError, OldCopyError, StoreFailedError
 from konkordat.node.inbox import Inbox
 from konkordat.replica.admission import OwnHistoryLostError
 from konkordat.replica.messages import (
@@ -96,7 +96,7 @@ class Owner:
         except StoreError as error:
             self._fail(StoreFailedError(str(error)), error)
         except Exception as error:  # noqa: BLE001 -- the thread's last frame: it must not end in silence
-            self._fail(OwnerFailedError(f"{type(error).__name__}: {error}"), error)
+            self._fail(DefectError(f"{type(error).__name__}: {error}"), error)
 
     def _fail(self, error: NodeError, cause: BaseException) -> None:
         """Nothing is acknowledged any more: what waits stays unanswered here, and is answered by the gate."""

@@ -30,7 +30,7 @@ def pem(tmp_path: Path) -> str:
 def test_a_name_and_a_place_are_enough() -> None:
     config = load()
     assert config.listen == Endpoint("tcp", "127.0.0.1", 7447)
-    assert config.api_url == "http://127.0.0.1:8080"
+    assert config.api_url_at(8080) == "http://127.0.0.1:8080"
     assert config.connect == ()
 
 
@@ -38,12 +38,12 @@ def test_flags_go_over_the_file_and_the_environment_over_both(tmp_path: Path) ->
     file = tmp_path / "zurich.toml"
     file.write_text(
         '[node]\nname = "zurich"\ndata = "data"\n'
-        '[api]\nport = 1\nadmin_key_hash = "a"\n'
+        f'[api]\nport = 1\nadmin_key_hash = "{"a" * 64}"\n'
         '[link]\nconnect = ["127.0.0.1:7448"]\n'
     )
-    config = load_config(file, {"api.port": 2}, {"KONKORDAT_ADMIN_KEY_HASH": "b"})
+    config = load_config(file, {"api.port": 2}, {"KONKORDAT_ADMIN_KEY_HASH": "b" * 64})
     assert config.api.port == 2
-    assert config.api.admin_key_hash == "b"
+    assert config.api.admin_key_hash == "b" * 64
     assert config.connect == (Endpoint("tcp", "127.0.0.1", 7448),)
     assert config.node.data == str(tmp_path / "data")  # relative to the file
 
@@ -64,6 +64,9 @@ def test_flags_go_over_the_file_and_the_environment_over_both(tmp_path: Path) ->
         ({"limits__queue_commands": 0}, "limits.queue_commands: Expected `int` >= 1"),
         ({"api__host": "0.0.0.0"}, "api.host: 0.0.0.0 would serve plain HTTP"),
         ({"api__url": "zurich.example"}, "api.url: "),
+        ({"api__admin_key_hash": "secret"}, "api.admin_key_hash .*64 hexadecimal"),
+        ({"api__cors_origins": ["*"]}, "api.cors_origins: "),
+        ({"api__body_bytes_max": 1 << 30}, "api.body_bytes_max: Expected `int` <= 1048576"),
         ({"api__tls_key": "/nowhere"}, "api.tls_certificate and api.tls_key: "),
         ({"link__listen": "0.0.0.0:7447"}, "link.listen: .*plain text"),
         ({"link__connect": ["10.0.0.1:7447"]}, "link.connect: .*plain text"),
@@ -98,7 +101,7 @@ def test_with_certificates_other_addresses_are_fine(pem: str) -> None:
     )
     assert config.listen == Endpoint("tls", "0.0.0.0", 7447)
     assert config.advertise == Endpoint("tls", "zurich.example", 7447)
-    assert config.api_url == "https://zurich.example"
+    assert config.api_url_at(8080) == "https://zurich.example"
 
 
 def test_without_advertise_a_wildcard_says_nothing_to_dial(pem: str) -> None:
