@@ -6,10 +6,10 @@ Independent operations are handed over together, so they share a commit: this is
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from konkordat.api.answers import Answer, answer
 from konkordat.api.bodies import Conditions, make_operation, written_etags
@@ -52,7 +52,7 @@ class BatchOperation(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     ]
     type: Literal["events", "venues", "rooms", "booths", "speakers", "sessions"]
     id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    data: msgspec.Raw = msgspec.Raw(b"")
+    data: msgspec.Raw | UnsetType = UNSET  # left to the decoder of its type
     if_match: Annotated[str, Meta(max_length=200)] | None = None
     if_none_match: Literal["*"] | None = None
     on_conflict: OnConflict = "fail"
@@ -75,17 +75,17 @@ class OperationResult(Struct, frozen=True):
     """What one operation came to: the record's version, or a problem."""
 
     status: int
-    type: str | msgspec.UnsetType = msgspec.UNSET
-    id: str | msgspec.UnsetType = msgspec.UNSET
-    version: str | msgspec.UnsetType = msgspec.UNSET
+    type: str | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    version: str | UnsetType = UNSET
     effect: Literal["created", "updated", "deleted", "unchanged"] | msgspec.UnsetType = (
         msgspec.UNSET
     )
-    replayed: bool | msgspec.UnsetType = msgspec.UNSET
-    warnings: tuple[WarningShown, ...] | msgspec.UnsetType = msgspec.UNSET
-    dropped_slot: DroppedSlotShown | msgspec.UnsetType = msgspec.UNSET
-    data: dict[str, object] | msgspec.UnsetType = msgspec.UNSET
-    problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
+    replayed: bool | UnsetType = UNSET
+    warnings: tuple[WarningShown, ...] | UnsetType = UNSET
+    dropped_slot: DroppedSlotShown | UnsetType = UNSET
+    data: dict[str, Any] | UnsetType = UNSET
+    problem: ProblemDocument | UnsetType = UNSET
 
 
 class BatchResult(Struct, frozen=True):
@@ -249,14 +249,15 @@ def _operation(
         )
     else:
         id = op.id
-    if bool(op.data) == (op.op == "delete"):
-        detail = "A delete has no data." if op.data else f"The operation {op.op!r} needs data."
-        code = "unknown_field" if op.data else "missing_field"
+    raw = b"" if op.data is UNSET else bytes(op.data)
+    if bool(raw) == (op.op == "delete"):
+        detail = "A delete has no data." if raw else f"The operation {op.op!r} needs data."
+        code = "unknown_field" if raw else "missing_field"
         raise Problem("invalid", detail, errors=[FieldError(code, f"{pointer}/data", detail)])
     conditions = Conditions(
         written_etags(op.if_match or ""), op.if_none_match is not None, op.on_conflict
     )
-    return make_operation(OPS[op.op], op.type, id, bytes(op.data), conditions, f"{pointer}/data")
+    return make_operation(OPS[op.op], op.type, id, raw, conditions, f"{pointer}/data")
 
 
 def _options(request: BatchRequest) -> Options:

@@ -10,8 +10,8 @@ from konkordat.api.call import Call
 from konkordat.api.gate import NodeStatus
 from konkordat.api.problems import Problem
 from konkordat.api.settings import MISSING_WAIT_S, WAIT_S_DEFAULT, WAIT_S_MAX
-from konkordat.api.tokens import parse_frontier
-from konkordat.kernel.frontier import TOKEN_CHARS_MAX, covers, joined
+from konkordat.api.tokens import SYNC_TOKEN_CHARS_MAX, parse_sync_token
+from konkordat.kernel.frontier import covers, joined
 from konkordat.kernel.ids import Origin
 
 RETRY_AFTER_MS: Final = 1_000
@@ -32,9 +32,11 @@ async def see_what_caller_saw(call: Call) -> None:
     raw = call.headers.get(b"consistency-token")
     if not raw:
         return
-    if len(raw) > TOKEN_CHARS_MAX:
+    if len(raw) > SYNC_TOKEN_CHARS_MAX:
         raise Problem("bad_token", "The consistency token is too long to be one of this service.")
-    await reach(call, parse_frontier(raw.decode("latin-1")))
+    # A token of a stream serves as well: its filter says nothing about what the node must have.
+    _, frontier = parse_sync_token(raw.decode("latin-1"))
+    await reach(call, frontier)
 
 
 async def reach(call: Call, frontier: Mapping[Origin, int]) -> None:

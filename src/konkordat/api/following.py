@@ -16,12 +16,14 @@ from konkordat.api.consistency import reach
 from konkordat.api.docs import CONSISTENCY, EVENT, SINCE, VENUE, Doc, Field, Reply
 from konkordat.api.frames import EventFrames
 from konkordat.api.front import EXPECTED, Front, Route
+from konkordat.api.handshake import check_origin
 from konkordat.api.hub import Follower, Hub, Line
 from konkordat.api.notes import told
 from konkordat.api.problems import Problem, invalid
 from konkordat.api.schemas import ChangePage
 from konkordat.api.settings import CHANGES_ITEMS_MAX
-from konkordat.api.stream import HEARTBEAT_S, check_origin, filter_of
+from konkordat.api.stream import HEARTBEAT_S
+from konkordat.api.stream_messages import filter_of
 from konkordat.api.tokens import Filter, parse_sync_token, sync_token
 from konkordat.kernel.frontier import token as frontier_token
 from konkordat.kernel.ids import Origin

@@ -19,25 +19,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, assert_never
 
 import msgspec
 from litestar import WebSocket
 from litestar.handlers import WebsocketRouteHandler
-from msgspec import Meta, Struct
 
 from konkordat.api.auth import Credential, check_scope
-from konkordat.api.batch import BatchRequest, carry_out, charge
+from konkordat.api.batch import carry_out, charge
 from konkordat.api.call import Call, body_too_large
 from konkordat.api.consistency import reach
 from konkordat.api.decoding import decode
 from konkordat.api.frames import SocketFrames
 from konkordat.api.front import EXPECTED, Front
+from konkordat.api.handshake import NO_ENTRY, Socket, admit, check_origin, refuse
 from konkordat.api.hub import Follower, Hub, Line
 from konkordat.api.idempotency import Repeatable, check_key
-from konkordat.api.problems import MEDIA_TYPE, Problem, invalid
-from konkordat.api.tokens import SYNC_TOKEN_CHARS_MAX, Filter, parse_sync_token
-from konkordat.api.views import FORMS
+from konkordat.api.problems import Problem, invalid
+from konkordat.api.stream_messages import (
+    Ack,
+    Hello,
+    Message,
+    Ping,
+    Subscribe,
+    Unsubscribe,
+    Write,
+    decoder,
+    filter_of,
+)
+from konkordat.api.tokens import Filter, parse_sync_token
 from konkordat.api.writing import Caller
 from konkordat.kernel.frontier import covers
 
@@ -48,73 +58,7 @@ HELLO_S_MAX: Final = 10.0  # from the opening to `hello`
 SEND_S_MAX: Final = 30.0  # a reader that takes nothing for so long is gone
 SUBSCRIPTIONS_MAX: Final = 32  # of one connection
 WRITES_MAX: Final = 64  # being carried out for one connection; beyond, its messages wait unread
-WINDOW_MAX: Final = 100_000
-SUB_CHARS_MAX: Final = 64
 PROTOCOL_ERROR: Final = 4400
-NO_ENTRY: Final = 4401
-
-SubName = Annotated[str, Meta(min_length=1, max_length=SUB_CHARS_MAX)]
-TypeName = Literal["events", "venues", "rooms", "booths", "speakers", "sessions"]
-
-
-class Hello(Struct, frozen=True, tag_field="msg", tag="hello"):
-    client: Annotated[str, Meta(max_length=200)] = ""
-    window: Annotated[int, Meta(ge=1, le=WINDOW_MAX)] | None = None
-
-
-class FilterWish(Struct, frozen=True, forbid_unknown_fields=True):
-    event: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    venue: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    room: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-
-
-class Subscribe(Struct, frozen=True, tag_field="msg", tag="subscribe", forbid_unknown_fields=True):
-    sub: SubName
-    types: Annotated[tuple[TypeName, ...], Meta(min_length=1, max_length=6)] | None = None
-    fields: (
-        Annotated[
-            tuple[Annotated[str, Meta(max_length=40)], ...], Meta(min_length=1, max_length=50)
-        ]
-        | None
-    ) = None
-    filter: FilterWish = FilterWish()
-    resume_token: Annotated[str, Meta(max_length=SYNC_TOKEN_CHARS_MAX)] | None = None
-
-
-class Unsubscribe(Struct, frozen=True, tag_field="msg", tag="unsubscribe"):
-    sub: SubName
-
-
-class Ack(Struct, frozen=True, tag_field="msg", tag="ack"):
-    count: Annotated[int, Meta(ge=1, le=WINDOW_MAX)]
-
-
-class Write(BatchRequest, frozen=True, tag_field="msg", tag="write", kw_only=True):
-    id: SubName
-    idempotency_key: str | None = None
-
-
-class Ping(Struct, frozen=True, tag_field="msg", tag="ping"):
-    pass
-
-
-_decoder: Final = msgspec.json.Decoder(Hello | Subscribe | Unsubscribe | Ack | Write | Ping)
-
-
-def filter_of(
-    types: tuple[str, ...] | None,
-    fields: tuple[str, ...] | None,
-    filter_: Mapping[str, str | None],
-) -> Filter:
-    """A filter from what a client asked for. Raises Problem for a field that nothing has."""
-    for name in fields or ():
-        shown = [form for kind, form in FORMS.items() if not types or kind in types]
-        if not any(field.name == name for form in shown for field in form.spec.fields):
-            raise invalid("/fields", f"There is no field {name!r} in what is followed.")
-    chosen = {name: id for name, id in filter_.items() if id is not None}
-    return Filter(
-        tuple(sorted(set(types or ()))), fields=tuple(sorted(set(fields or ()))), **chosen
-    )
 
 
 class Stream:
@@ -204,7 +148,7 @@ class Stream:
         finally:
             line.outbox.close()
 
-    async def _next(self) -> Any:
+    async def _next(self) -> Message | None:
         """The next message; None at the end."""
         text = await self._socket.receive()
         if text is None:
@@ -212,7 +156,8 @@ class Stream:
         limit = self._front.settings.body_bytes_max
         if len(text) > limit:
             raise body_too_large(limit)
-        return decode(_decoder, text)
+        message: Message = decode(decoder, text)
+        return message
 
     def _welcome(self, hello: Hello) -> None:
         front = self._front
@@ -228,7 +173,7 @@ class Stream:
             request_id=self._call.request_id,
         )
 
-    async def _take(self, message: Any) -> None:
+    async def _take(self, message: Message) -> None:
         """One message. What cannot be done is answered by a problem, and the stream goes on."""
         about: dict[str, str] = {}
         try:
@@ -248,8 +193,10 @@ class Stream:
                     check_scope(self._credential, "write")
                     await self._writes.acquire()
                     self._tasks.create_task(self._write(message))
-                case _:
+                case Hello():
                     raise Problem("bad_request", "`hello` is said once.")
+                case _:
+                    assert_never(message)
         except EXPECTED as error:
             self._tell(error, about)
 
@@ -341,33 +288,6 @@ class Stream:
         )
 
 
-class Socket:
-    """A WebSocket as far as a stream needs it."""
-
-    def __init__(self, socket: WebSocket[Any, Any, Any]) -> None:
-        self._receive = socket.receive
-        self._send = socket.send
-
-    async def receive(self) -> bytes | None:
-        """The next message's bytes; None when the client is gone."""
-        event: Any = await self._receive()
-        if event["type"] != "websocket.receive":
-            return None
-        text = event.get("text")
-        return (
-            text.encode("utf-8", "surrogatepass") if text is not None else event.get("bytes") or b""
-        )
-
-    async def accept(self) -> None:
-        await self._send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-
-    async def send_text(self, frame: bytes) -> None:
-        await self._send({"type": "websocket.send", "bytes": None, "text": frame.decode()})
-
-    async def close(self, code: int) -> None:
-        await self._send({"type": "websocket.close", "code": code, "reason": ""})
-
-
 # The way in -------------------------------------------------------------------------------------
 
 
@@ -382,7 +302,6 @@ def stream_handler(front: Front, hub: Hub) -> WebsocketRouteHandler:
         try:
             check_origin(call)
             admit(call)
-            check_scope(_credential(call), "read")
             served = Stream(front, hub, call, Socket(socket))
             served.open()
         except EXPECTED as error:
@@ -391,46 +310,3 @@ def stream_handler(front: Front, hub: Hub) -> WebsocketRouteHandler:
         await served.run()
 
     return WebsocketRouteHandler("/v2/stream", name="stream")(stream)
-
-
-def check_origin(call: Call) -> None:
-    """Browsers send the page's origin, and would send cookies of whoever visits it; only pages that the operator named
-    may open a stream. Other programs send none. Raises Problem origin_refused."""
-    raw = call.headers.get(b"origin")
-    if raw is not None and raw.decode("latin-1") not in call.front.settings.cors_origins:
-        raise Problem("origin_refused", "The page's origin is not among those allowed.")
-
-
-def admit(call: Call) -> None:
-    """Who opens the stream: the key of the header, or the ticket of the address. Raises Problem."""
-    if b"authorization" in call.headers:
-        call.take_only()
-        call.credential = call.front.keyring.authenticate(call)
-    elif "ticket" in call.take_only("ticket"):
-        call.credential = call.front.tickets.redeem(call.query["ticket"])
-    else:
-        raise Problem("unauthenticated", "Send an Authorization header, or a ticket.")
-    call.front.limit.take(call.credential.id, call.front.gate.now_ms())
-
-
-def _credential(call: Call) -> Credential:
-    assert call.credential is not None
-    return call.credential
-
-
-async def refuse(scope: Any, send: Any, problem: Problem, request_id: str) -> None:
-    """Refuse the handshake: with a problem document where the server can, with a bare 403 otherwise."""
-    if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": NO_ENTRY, "reason": problem.code})
-        return
-    headers = [
-        (b"content-type", MEDIA_TYPE.encode()),
-        (b"x-request-id", request_id.encode()),
-        (b"cache-control", b"no-store"),
-    ]
-    if problem.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % problem.retry_after_s))
-    start = {"type": "websocket.http.response.start", "status": problem.status, "headers": headers}
-    await send(start)
-    body = problem.encode(request_id)
-    await send({"type": "websocket.http.response.body", "body": body})
