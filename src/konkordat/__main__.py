@@ -1,0 +1,6 @@
+"""`python -m konkordat` is `konkordat`."""
+
+from konkordat.cli.main import run
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,353 @@
+"""The cast: five nodes as clients see them, a stream from each, and the line that can be cut."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from msgspec import Struct
+
+from konkordat.cli.cluster import LocalCluster
+from konkordat.cli.demo.board import NodeLook
+from konkordat.cli.demo.eyes import Eye
+from konkordat.cli.exits import CommandError, ExitCode
+from konkordat.client import AsyncClient, CaughtUp, Change, Conflict, KonkordatError
+from konkordat.schedule.interchange.plan import ImportPlan
+
+LOOK_EVERY_S: Final = 0.15  # five small requests each time
+POLL_S: Final = 0.05
+# Nodes take signals for these drills only where they were told to.
+CUT: Final = signal.SIGUSR1
+MEND: Final = signal.SIGUSR2
+SETTINGS: Final[Mapping[str, str]] = {"drills.enabled": "true"}
+
+
+class Written(Struct, frozen=True):
+    """A write that was acknowledged."""
+
+    id: str
+    version: str
+    data: dict[str, Any]
+
+
+class Refused(Struct, frozen=True):
+    """A write that was not."""
+
+    status: int
+    code: str
+    detail: str
+    conflicts: list[dict[str, Any]]
+    alternatives: list[dict[str, Any]]
+
+    def as_error(self, what: str) -> CommandError:
+        """For where a refusal was not in the story."""
+        message = f"While {what}: {self.code}: {self.detail}"
+        return CommandError(message, ExitCode.UNMET, "unexpected_refusal")
+
+
+class Entry(Struct, frozen=True):
+    """A change in a record's history."""
+
+    at: str
+    node: str
+    fields: dict[str, Any]  # group -> value
+
+
+class Trail(Struct, frozen=True):
+    """An audit export."""
+
+    sha256: str
+    lines: int
+    size: int  # bytes
+
+
+class Actor:
+    """One node, as a client of it sees it."""
+
+    def __init__(self, name: str, client: AsyncClient) -> None:
+        self.name = name
+        self.client = client
+
+    async def read(self, type_: str, id_: str) -> dict[str, Any]:
+        return await self.client.get(type_, id_)
+
+    async def patch(self, type_: str, id_: str, patch: dict[str, Any]) -> Written:
+        return _written(await self.client.update(type_, id_, patch))
+
+    async def create(self, type_: str, body: dict[str, Any]) -> Written | Refused:
+        try:
+            return _written(await self.client.create(type_, body))
+        except Conflict as error:
+            return Refused(
+                error.status, error.code, error.detail, error.conflicts, error.alternatives
+            )
+
+    async def write_plan(self, plan: ImportPlan) -> str:
+        """Import; the consistency token afterwards."""
+        result = await self.client.import_plan(plan)
+        if result.failed:
+            first = result.failed[0]
+            message = f"Importing {first['type']} {first['id']}: {first['problem']}"
+            raise CommandError(message, ExitCode.UNMET, "import_refused")
+        return self.client.token
+
+    async def reach(self, token: str, timeout_s: float) -> None:
+        """Wait until this node has what the token names."""
+        self.client.token = token
+        async with asyncio.timeout(timeout_s):
+            await self.client.page("events", limit="1")
+
+    async def count(self, type_: str) -> int:
+        return len([True async for _ in self.client.list(type_, limit="200")])
+
+    async def history(self, type_: str, id_: str) -> list[Entry]:
+        """Oldest first."""
+        page = await self.client.history(type_, id_)
+        entries = [
+            Entry(e["at"], e["node"], {v["group"]: v["value"] for v in e["values"]})
+            for e in page["data"]
+        ]
+        return entries[::-1]
+
+    async def audit(self) -> Trail:
+        hasher, lines, size = hashlib.sha256(), 0, 0
+        async for piece in self.client.audit():
+            hasher.update(piece)
+            lines += piece.count(b"\n")
+            size += len(piece)
+        return Trail(hasher.hexdigest(), lines, size)
+
+    async def status(self) -> dict[str, Any]:
+        return await self.client.cluster()
+
+
+class Cast:
+    """All of them. Used as an async context manager; leaving it stops the nodes, unless they are to be kept."""
+
+    def __init__(self, names: Sequence[str], folder: Path, *, outlives_us: bool) -> None:
+        self.names = tuple(names)
+        self.folder = folder
+        self.actors: dict[str, Actor] = {}
+        self.eyes = {name: Eye(name) for name in names}
+        self.is_up = False
+        self._keep = outlives_us
+        self._cluster = LocalCluster(folder, names, settings=SETTINGS, outlives_us=outlives_us)
+        self._looks: dict[str, NodeLook] = {}
+        self._statuses: dict[str, dict[str, Any]] = {}
+        self._apart = ""  # the node that is cut off
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # ---- roles
+
+    @property
+    def home(self) -> Actor:
+        """Where the programme is imported."""
+        return self.actors[self.names[0]]
+
+    @property
+    def writer(self) -> Actor:
+        return self.actors[self.names[1]]
+
+    @property
+    def booker(self) -> Actor:
+        return self.actors[self.names[2]]
+
+    @property
+    def cut_off(self) -> Actor:
+        """The one whose line is cut; not the one at home."""
+        return self.actors[self.names[min(3, len(self.names) - 1)]]
+
+    @property
+    def away(self) -> Actor:
+        """A node at which nothing of it happens."""
+        return self.actors[self.names[-1]]
+
+    @property
+    def key(self) -> str:
+        return self._cluster.key
+
+    @property
+    def admin_key(self) -> str:
+        return self._cluster.admin_key
+
+    @property
+    def urls(self) -> dict[str, str]:
+        return self._cluster.urls
+
+    @property
+    def pids(self) -> list[int]:
+        return [node.pid for node in self._cluster.nodes.values()]
+
+    # ---- life
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for actor in self.actors.values():
+            await actor.client.close()
+        if not (self._keep and self.is_up):
+            await self._cluster.stop()
+
+    def kill(self) -> None:
+        """End the processes at once."""
+        self._cluster.kill()
+
+    async def start(self) -> float:
+        """Start the nodes, and look at each; seconds until all were ready."""
+        took_s = await self._cluster.start()
+        for name, url in self.urls.items():
+            self.actors[name] = Actor(name, AsyncClient(url, key=self.key))
+        self.is_up = True
+        followed = [asyncio.Event() for _ in self.names]
+        for name, live in zip(self.names, followed, strict=True):
+            self._tasks.append(asyncio.create_task(self._follow(name, live)))
+            self._tasks.append(asyncio.create_task(self._look(name)))
+        for live in followed:
+            await live.wait()
+        return took_s
+
+    async def _follow(self, name: str, live: asyncio.Event) -> None:
+        eye = self.eyes[name]
+        async with AsyncClient(self.urls[name], key=self.key) as client:
+            async for item in client.stream():
+                if isinstance(item, Change):
+                    eye.see(item.type, item.id, item.version, item.op == "delete")
+                elif isinstance(item, CaughtUp):
+                    live.set()
+
+    # ---- looking
+
+    def looks(self) -> list[NodeLook]:
+        """The nodes as they were a moment ago."""
+        return [self._looks[name] for name in self.names if name in self._looks]
+
+    async def _look(self, name: str) -> None:
+        while True:
+            await self.look(name)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self, name: str) -> dict[str, Any]:
+        """Look at one node now."""
+        try:
+            status = await self.actors[name].status()
+        except KonkordatError as error:
+            message = f"Node {name} does not answer: {error}"
+            raise CommandError(message, ExitCode.NODE_FAILED, "node_failed") from error
+        self._statuses[name] = status
+        own = status["nodes"][0]
+        self._looks[name] = NodeLook(
+            name=name,
+            sessions=len(self.eyes[name].sessions),
+            frontier={origin.partition(".")[0]: seq for origin, seq in own["frontier"].items()},
+            lag_ms=self._lag_ms(name),
+            digest=own["digest"],
+            state="cut off" if name == self._apart else own["health"],
+        )
+        return status
+
+    def _lag_ms(self, name: str) -> float:
+        """The age of the oldest change that anybody has and this node lacks."""
+        return max(
+            (
+                peer["lag_ms"]
+                for other, status in self._statuses.items()
+                if other != name
+                for peer in status["nodes"][1:]
+                if peer["name"] == name
+            ),
+            default=0.0,
+        )
+
+    async def _wait(
+        self, holds: Callable[[Mapping[str, dict[str, Any]]], bool], timeout_s: float
+    ) -> bool:
+        """Look at all until something holds of what they say; False when time runs out."""
+        deadline = time.perf_counter() + timeout_s
+        while time.perf_counter() < deadline:
+            if holds({name: await self.look(name) for name in self.names}):
+                return True
+            await asyncio.sleep(POLL_S)
+        return False
+
+    async def all_meet(self, timeout_s: float) -> bool:
+        """Everybody hears everybody."""
+        everybody = set(self.names)
+        return await self._wait(
+            lambda statuses: all(
+                {name} | _heard(status) == everybody for name, status in statuses.items()
+            ),
+            timeout_s,
+        )
+
+    async def all_reach(self, token: str, timeout_s: float) -> None:
+        """Everybody has what the token names. Raises CommandError."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for actor in self.actors.values():
+                    tasks.create_task(actor.reach(token, timeout_s))
+        except* TimeoutError:
+            message = f"The programme was not everywhere within {timeout_s:.0f} s."
+            raise CommandError(message, ExitCode.UNMET, "not_reached") from None
+
+    async def all_agree(self, timeout_s: float) -> bool:
+        """The same frontier and the same digest everywhere."""
+        return await self._wait(
+            lambda statuses: len({_state(status) for status in statuses.values()}) == 1, timeout_s
+        )
+
+    # ---- the line
+
+    async def cut(self) -> None:
+        """Cut the links of one node: its process goes on, and takes requests of clients."""
+        self._apart = self.cut_off.name
+        os.kill(self._cluster.nodes[self._apart].pid, CUT)
+
+    async def is_apart(self, timeout_s: float) -> bool:
+        """It hears nobody, and nobody hears it."""
+        apart = self._apart
+        return await self._wait(
+            lambda statuses: all(
+                not _heard(status) if name == apart else apart not in _heard(status)
+                for name, status in statuses.items()
+            ),
+            timeout_s,
+        )
+
+    async def mend(self) -> None:
+        """The line is up again."""
+        os.kill(self._cluster.nodes[self._apart].pid, MEND)
+        self._apart = ""
+
+    async def digest(self, name: str) -> str:
+        """A node's digest, now."""
+        digest: str = (await self.look(name))["nodes"][0]["digest"]
+        return digest
+
+
+def _heard(status: dict[str, Any]) -> set[str]:
+    return {peer["name"] for peer in status["nodes"][1:] if peer["alive"]}
+
+
+def _state(status: dict[str, Any]) -> tuple[str, str]:
+    own = status["nodes"][0]
+    return repr(sorted(own["frontier"].items())), own["digest"]
+
+
+def _written(record: dict[str, Any]) -> Written:
+    return Written(record["id"], record["version"], record)

@@ -1,0 +1,357 @@
+"""The scenes. Each does something, shows it, and checks that it came out as promised."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Final
+
+from rich.markup import escape
+
+from konkordat.cli.demo.cast import Actor, Cast, Refused, Written
+from konkordat.cli.demo.choices import Booked, Choices
+from konkordat.cli.demo.eyes import all_see
+from konkordat.cli.demo.stage import Stage
+from konkordat.cli.figures import Spread, spread_of
+from konkordat.cli.output import thousands
+from konkordat.cli.reports import figures_line, problems_line, refused_table
+from konkordat.schedule.interchange.plan import ImportPlan
+
+SEEN_S_MAX: Final = 10.0  # milliseconds as a rule; then the promise is broken
+AGREE_S_MAX: Final = 30.0
+EDITS: Final = 100  # enough for a percentile, in two seconds
+EDITS_PER_S: Final = 50.0
+QUEUED_EDITS: Final = 25  # on each side of the cut, besides those that are looked at
+SHOWN_REFUSED: Final = 3
+
+
+class Figures(dict[str, Any]):
+    """What `--json` prints, filled in scene by scene."""
+
+
+class Scenes:
+    """One performance."""
+
+    def __init__(self, stage: Stage, cast: Cast, plan: ImportPlan, choices: Choices) -> None:
+        self.stage = stage
+        self.cast = cast
+        self.plan = plan
+        self.choices = choices
+        self.figures = Figures()
+
+    # ---- 1
+
+    async def meet(self) -> None:
+        """They know one address, and find each other."""
+        cast, stage = self.cast, self.stage
+        names = cast.names
+        stage.scene(f"{_number(len(names))} nodes find each other")
+        stage.say(
+            f"Each is a process with a database file of its own. {escape(names[0])} starts alone;"
+            " the others are told its address, and nothing else."
+        )
+        took_s = await cast.start()
+        met = await cast.all_meet(AGREE_S_MAX)
+        self.figures |= {"nodes": len(names), "started_s": round(took_s, 2)}
+        stage.expect(
+            "nodes_met",
+            met,
+            f"{_list(names)} all know each other, {took_s:.1f} s after the first one was started",
+        )
+
+    # ---- 2
+
+    async def arrive(self) -> None:
+        """A programme is imported at one node, and arrives at all."""
+        cast, stage, report = self.cast, self.stage, self.plan.report
+        stage.scene(f"A programme is imported at {cast.home.name}, and arrives everywhere")
+        stage.say(f"[bold]{escape(report.title)}[/]: {figures_line(report)}")
+        started = time.perf_counter()
+        with stage.progress() as bars:
+            async with asyncio.TaskGroup() as tasks:
+                watching = tasks.create_task(self._watch_arrival(bars))
+                token = await cast.home.write_plan(self.plan)
+                await cast.all_reach(token, AGREE_S_MAX)
+                import_s = time.perf_counter() - started
+                await asyncio.gather(*(eye.count(report.sessions) for eye in cast.eyes.values()))
+                watching.cancel()
+        counts = {name: await actor.count("sessions") for name, actor in cast.actors.items()}
+        rooms = await cast.away.count("rooms")
+        refused = len(report.slots_refused)
+        self.figures |= {
+            "event": report.event,
+            "sessions": min(counts.values()),
+            "rooms": rooms,
+            "speakers": report.speakers,
+            "slots_refused": refused,
+            "speaker_clashes": len(report.speaker_clashes),
+            "import_s": round(import_s, 3),
+        }
+        stage.show_board()
+        stage.expect(
+            "imported",
+            set(counts.values()) == {report.sessions} and rooms == report.rooms,
+            f"{thousands(report.sessions)} sessions and {rooms} rooms are at all {len(counts)} nodes,"
+            f" {import_s:.2f} s after the import began",
+        )
+        stage.say(
+            f"[dim]{problems_line(report)}; nothing is dropped: such sessions keep everything else[/]"
+        )
+        if 0 < refused <= SHOWN_REFUSED:
+            stage.table(refused_table(report))
+
+    async def _watch_arrival(self, bars: Any) -> None:
+        while True:
+            for name, eye in self.cast.eyes.items():
+                bars(name, len(eye.sessions), self.plan.report.sessions)
+            await asyncio.sleep(0.05)
+
+    # ---- 3
+
+    async def spread(self) -> None:
+        """A change at one node is seen at all others, in milliseconds."""
+        cast, stage, session = self.cast, self.stage, self.choices.edited
+        writer = cast.writer
+        stage.scene(f"A change at {writer.name} is seen everywhere")
+        new_title = f"{session.title} (new title)"
+        sent = time.perf_counter()
+        written = await writer.patch(
+            "sessions", session.id, {"title": {session.language: new_title}}
+        )
+        seen = await all_see(cast.eyes.values(), session.id, written.version, SEEN_S_MAX)
+        stage.say(f"{_quoted(session.title)} → {_quoted(new_title)}")
+        told = ", ".join(
+            f"{name} [bold]{(at - sent) * 1000:.1f}[/] ms"
+            for name, at in sorted(seen.items(), key=lambda entry: entry[1])
+        )
+        titles = {
+            (await actor.read("sessions", session.id))["title"].get(session.language)
+            for actor in cast.actors.values()
+        }
+        stage.expect("change_seen", titles == {new_title}, f"seen at {told} after it was sent")
+        visible = await self._many_changes()
+        self.figures["visible_ms"] = {"p50": visible.p50, "p99": visible.p99, "max": visible.max}
+        stage.expect(
+            "changes_seen",
+            visible.count == EDITS * (len(cast.names) - 1),
+            f"{EDITS} more at {EDITS_PER_S:.0f}/s, each seen at the {len(cast.names) - 1} others: p50"
+            f" [bold]{visible.p50:.1f}[/] ms, p99 [bold]{visible.p99:.1f}[/] ms, max {visible.max:.1f} ms",
+        )
+
+    async def _many_changes(self) -> Spread:
+        """Milliseconds from sending a change to seeing it, for every change and other node."""
+        writer = self.cast.writer
+        others = [eye for name, eye in self.cast.eyes.items() if name != writer.name]
+        sessions = [self.choices.edited, *self.choices.others]
+        delays_ms: list[float] = []
+
+        async def one(number: int, due: float) -> None:
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            session = sessions[number % len(sessions)]
+            written = await writer.patch("sessions", session.id, {"track": f"track {number}"})
+            seen = await all_see(others, session.id, written.version, SEEN_S_MAX)
+            # From the moment it was planned for: a request that waits for the one before it counts its wait.
+            delays_ms.extend((at - due) * 1000 for at in seen.values())
+
+        started = time.perf_counter() + 0.05
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(EDITS):
+                tasks.create_task(one(number, started + number / EDITS_PER_S))
+        return spread_of(delays_ms)
+
+    # ---- 4
+
+    async def refuse(self) -> None:
+        """A room that is taken cannot be booked a second time."""
+        cast, stage, taken = self.cast, self.stage, self.choices.taken
+        assert taken.slot is not None
+        stage.scene(f"A second booking of a taken room is refused at {cast.booker.name}")
+        body = {
+            "event": self.choices.event_id,
+            "title": {"en": "A talk that came too late"},
+            "slot": taken.slot,
+        }
+        answer = await cast.booker.create("sessions", body)
+        if isinstance(answer, Written):
+            stage.expect("room_refused", False, "the room was given away twice")
+            return
+        named = [c.get("title", {}).get(taken.language, c.get("id", "")) for c in answer.conflicts]
+        stage.say(f"[yellow]{answer.status} {answer.code}[/]  {escape(answer.detail)}")
+        stage.expect(
+            "room_refused",
+            answer.code == "slot_taken" and any(c.get("id") == taken.id for c in answer.conflicts),
+            f"it clashes with {_list([_quoted(title) for title in named])}, and nothing was written",
+        )
+        if answer.alternatives:
+            free = "; ".join(_when(slot) for slot in answer.alternatives[:3])
+            stage.say(f"[dim]free instead: {escape(free)}[/]")
+
+    # ---- 5
+
+    async def part(self) -> None:
+        """One node is cut off, both sides go on, and it comes back."""
+        cast, stage, contested = self.cast, self.stage, self.choices.contested
+        far, near = cast.cut_off, cast.home
+        stage.scene(f"{far.name.capitalize()} is cut off, and both sides go on")
+        await cast.cut()
+        alone = await cast.is_apart(AGREE_S_MAX)
+        stage.expect("cut_off", alone, f"{far.name} hears nobody, and nobody hears {far.name}")
+        here = await self._edit(
+            near, contested, {"title": {contested.language: _retitled(contested, near)}}
+        )
+        there = await self._edit(
+            far, contested, {"title": {contested.language: _retitled(contested, far)}}
+        )
+        await self._edit(near, contested, {"track": f"as {near.name} has it"})
+        await self._edit(
+            far, contested, {"subtitle": {contested.language: f"as {far.name} has it"}}
+        )
+        await self._queue(near)
+        await self._queue(far)
+        first, second = await self._book_both(near, far)
+        looks = {actor.name: await cast.digest(actor.name) for actor in (near, far)}
+        stage.say(
+            f"on both sides: the title of {_quoted(contested.title)}; on one side each: its track and its"
+            f" subtitle, {QUEUED_EDITS} more sessions; one free room booked twice"
+        )
+        stage.show_board()
+        stage.expect(
+            "both_sides_wrote",
+            looks[near.name] != looks[far.name],
+            f"both sides took every write; their digests differ: {looks[near.name]}, {looks[far.name]}",
+        )
+        await self._return(here, there, first, second)
+
+    async def _edit(self, actor: Actor, session: Booked, patch: dict[str, Any]) -> Written:
+        return await actor.patch("sessions", session.id, patch)
+
+    async def _queue(self, actor: Actor) -> None:
+        for number in range(QUEUED_EDITS):
+            session = self.choices.others[number % len(self.choices.others)]
+            await self._edit(actor, session, {"track": f"{actor.name} {number}"})
+
+    async def _book_both(self, near: Actor, far: Actor) -> tuple[Written, Written]:
+        """The same free room, booked on both sides: neither can know of the other."""
+        booked = []
+        for actor in (near, far):
+            body = {
+                "event": self.choices.event_id,
+                "title": {"en": f"Booked at {actor.name} during the cut"},
+                "slot": self.choices.free_slot,
+            }
+            answer = await actor.create("sessions", body)
+            if isinstance(answer, Refused):
+                raise answer.as_error(f"booking a free room at {actor.name}")
+            booked.append(answer)
+        return booked[0], booked[1]
+
+    async def _return(self, here: Written, there: Written, first: Written, second: Written) -> None:
+        cast, stage, contested = self.cast, self.stage, self.choices.contested
+        far = cast.cut_off
+        started = time.perf_counter()
+        await cast.mend()
+        agreed = await cast.all_agree(AGREE_S_MAX)
+        took_s = time.perf_counter() - started
+        stage.show_board()
+        self.figures |= {"healed_s": round(took_s, 3), "converged": agreed, "digests_equal": agreed}
+        stage.expect(
+            "converged",
+            agreed,
+            f"{far.name} is back: its queue is replayed, and all digests are equal {took_s:.1f} s after"
+            " the line was mended",
+        )
+        await self._check_merge(contested, here, there)
+        await self._check_claims(first, second)
+
+    async def _check_merge(self, session: Booked, here: Written, there: Written) -> None:
+        """One field, written on both sides: the later stamp. Other fields: each side's."""
+        far, near = self.cast.cut_off, self.cast.home
+        records = [await actor.read("sessions", session.id) for actor in self.cast.actors.values()]
+        title = there.data["title"][session.language]
+        as_wished = all(
+            record["title"].get(session.language) == title
+            and record["track"] == f"as {near.name} has it"
+            and record["subtitle"].get(session.language) == f"as {far.name} has it"
+            for record in records
+        )
+        self.stage.expect(
+            "merged",
+            as_wished,
+            f"the later title won, {_quoted(title)}; the track of {near.name} and the subtitle of"
+            f" {far.name} are both there",
+        )
+        self.lost_title = here.data["title"][session.language]
+
+    async def _check_claims(self, first: Written, second: Written) -> None:
+        """One room, promised on both sides: the earlier keeps it, alike everywhere."""
+        states = set()
+        for actor in self.cast.actors.values():
+            kept = (await actor.read("sessions", first.id))["slot"]["state"]
+            lost = (await actor.read("sessions", second.id))["slot"]
+            named = [claim["id"] for claim in lost.get("reason", {}).get("claims", ())]
+            states.add((kept, lost["state"], first.id in named))
+        self.stage.expect(
+            "claims_decided",
+            states == {("confirmed", "displaced", True)},
+            "the room that both sides booked: the earlier keeps it, the later is displaced with the"
+            " reason, alike on every node",
+        )
+
+    # ---- 6
+
+    async def remember(self) -> None:
+        """What lost is not lost."""
+        cast, stage, contested = self.cast, self.stage, self.choices.contested
+        stage.scene("The value that lost is still in the record's history")
+        entries = await cast.away.history("sessions", contested.id)
+        group = f"title.{contested.language}"
+        titles = [entry for entry in entries if group in entry.fields]
+        for entry in titles:
+            is_lost = entry.fields[group] == self.lost_title
+            mark = "[yellow]lost[/]" if is_lost else "    "
+            stage.say(
+                f"{mark} [dim]{entry.at} {entry.node:<8}[/] {escape(str(entry.fields[group]))}"
+            )
+        stage.expect(
+            "loser_in_history",
+            any(entry.fields[group] == self.lost_title for entry in titles),
+            f"{_quoted(self.lost_title)} can be read, and restored, at {cast.away.name}",
+        )
+
+    # ---- 7
+
+    async def audit(self) -> None:
+        """The audit trails are the same bytes."""
+        cast, stage = self.cast, self.stage
+        stage.scene("The audit trail is the same at every node, byte for byte")
+        trails = {name: await actor.audit() for name, actor in cast.actors.items()}
+        for name, trail in trails.items():
+            stage.say(
+                f"{name:<8} [dim]sha256[/] {trail.sha256[:32]}…  {thousands(trail.lines)} lines,"
+                f" {thousands(trail.size / 1024)} KiB"
+            )
+        equal = len({trail.sha256 for trail in trails.values()}) == 1
+        self.figures |= {"audit_equal": equal, "audit_lines": next(iter(trails.values())).lines}
+        stage.expect("audit_equal", equal, f"{len(trails)} exports, one hash")
+
+
+def _retitled(session: Booked, actor: Actor) -> str:
+    return f"{session.title} ({actor.name})"
+
+
+def _quoted(text: str) -> str:
+    return f"“{escape(text)}”"
+
+
+def _list(items: list[str] | tuple[str, ...]) -> str:
+    """One, two and three."""
+    return f"{', '.join(items[:-1])} and {items[-1]}" if len(items) > 1 else "".join(items)
+
+
+def _when(slot: dict[str, Any]) -> str:
+    return f"{slot.get('local_start', '').replace('T', ' ')}"
+
+
+def _number(count: int) -> str:
+    words = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+    return words[count] if count < len(words) else str(count)

@@ -1,0 +1,155 @@
+"""The performance from curtain to curtain: prepare, play the scenes, sum up, and leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+from rich.console import Console
+from rich.markup import escape
+
+from konkordat.cli.demo.cast import Cast
+from konkordat.cli.demo.choices import Choices, choose
+from konkordat.cli.demo.scenes import Scenes
+from konkordat.cli.demo.stage import Stage
+from konkordat.cli.demo.summary import say_how_to_go_on, sum_up
+from konkordat.cli.exits import CommandError, ExitCode
+from konkordat.cli.output import console_for, emit_json
+from konkordat.schedule.interchange.plan import ImportPlan, plan_import
+
+NODES_MIN: Final = 3  # one writes, one is cut off, and one has to hear of both
+NODES_MAX: Final = 9  # a machine that runs more has better things to do
+
+
+class DemoOptions(Struct, frozen=True):
+    """The flags as they were given."""
+
+    programme: Path | None
+    keep: bool
+    data: Path | None
+    names: tuple[str, ...]
+    as_json: bool
+
+
+def run_demo(options: DemoOptions) -> int:
+    """Play. The exit code is 0 if everything was as promised."""
+    _check(options)
+    console = console_for(options.as_json)
+    number = len(options.names)
+    console.print(f"\n[bold]Konkordat[/]: {number} nodes, one programme, nobody in charge")
+    plan, choices = _programme(options)
+    folder = _folder(options)
+    performance = _Performance(options, console, folder, plan, choices)
+    try:
+        code = asyncio.run(performance.play())
+    except BaseException:
+        performance.end_processes()
+        raise
+    if code == ExitCode.OK and options.data is None and not options.keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    return code
+
+
+def _check(options: DemoOptions) -> None:
+    names = options.names
+    if not NODES_MIN <= len(names) <= NODES_MAX or len(set(names)) < len(names):
+        message = f"--nodes takes {NODES_MIN} to {NODES_MAX} different names, separated by commas."
+        raise CommandError(message, ExitCode.USAGE, "usage")
+
+
+def _folder(options: DemoOptions) -> Path:
+    if options.data is None:
+        return Path(tempfile.mkdtemp(prefix="konkordat-demo-"))
+    options.data.mkdir(parents=True, exist_ok=True)
+    if any(options.data.iterdir()):
+        message = f"{options.data} is not empty: the demo begins with empty nodes."
+        raise CommandError(message, ExitCode.USAGE, "not_empty")
+    return options.data
+
+
+def _programme(options: DemoOptions) -> tuple[ImportPlan, Choices]:
+    """What is imported, and what the scenes do with it."""
+    from konkordat.cli.importing import load_programme, load_sample
+
+    programme = load_programme(options.programme) if options.programme else load_sample()
+    plan = plan_import(programme, region=options.names[0])
+    return plan, choose(programme, plan)
+
+
+class _Performance:
+    """One run of the demo."""
+
+    def __init__(
+        self,
+        options: DemoOptions,
+        console: Console,
+        folder: Path,
+        plan: ImportPlan,
+        choices: Choices,
+    ) -> None:
+        self.options = options
+        self.console = console
+        self.plan = plan
+        self.choices = choices
+        self.cast = Cast(options.names, folder, outlives_us=options.keep)
+
+    async def play(self) -> int:
+        """All scenes; then the nodes are stopped, unless they are to be kept."""
+        started = time.perf_counter()
+        stage = Stage(self.console, self.cast.looks)
+        scenes = Scenes(stage, self.cast, self.plan, self.choices)
+        failure: CommandError | None = None
+        async with self.cast:
+            try:
+                with stage:
+                    await _all(scenes)
+            except CommandError as error:
+                # Something did not come about at all: it is the promise that was not kept.
+                failure = error
+                stage.expect(error.kind, False, escape(error.message))
+            took_s = time.perf_counter() - started
+            promised = all(check.ok for check in stage.checks)
+            sum_up(self.console, stage, took_s)
+            if self.options.keep and self.cast.is_up:
+                say_how_to_go_on(self.console, self.cast)
+        if self.options.as_json:
+            emit_json(self._result(scenes, stage, took_s))
+        if promised:
+            return ExitCode.OK
+        if failure is not None and failure.code != ExitCode.UNMET:
+            return failure.code
+        return ExitCode.UNMET
+
+    def end_processes(self) -> None:
+        """Whatever happened: nobody is left behind."""
+        if not (self.options.keep and self.cast.is_up):
+            self.cast.kill()
+
+    def _result(self, scenes: Scenes, stage: Stage, took_s: float) -> dict[str, object]:
+        checks = [{"name": c.name, "ok": c.ok} for c in stage.checks]
+        kept = {"urls": self.cast.urls, "key": self.cast.key} if self.options.keep else {}
+        defaults = {"nodes": len(self.cast.names), "converged": False, "digests_equal": False}
+        return {
+            "ok": all(check.ok for check in stage.checks),
+            **defaults,
+            "audit_equal": False,
+            **scenes.figures,
+            "took_s": round(took_s, 2),
+            "checks": checks,
+            **kept,
+        }
+
+
+async def _all(scenes: Scenes) -> None:
+    await scenes.meet()
+    await scenes.arrive()
+    await scenes.spread()
+    await scenes.refuse()
+    await scenes.part()
+    await scenes.remember()
+    await scenes.audit()
