@@ -24,7 +24,10 @@ from konkordat.kernel.ids import Origin, uuid7
 T = TypeVar("T")
 
 TOKENS_WAITING_MAX: Final = 64  # tokens kept unread; a long stream gives one a change
-UNHEALTHY_S: Final = 2.0  # how long an endpoint that failed is asked last
+SUSPECT_S: Final = (
+    2.0  # how long a node that failed is asked last; doubled with each failure in a row …
+)
+SUSPECT_S_MAX: Final = 60.0  # … up to this
 PROBLEM_BYTES_MAX: Final = 1 << 20
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 JSON: Final = "application/json"
@@ -97,22 +100,31 @@ class Nodes:
         self.urls = tuple(url.rstrip("/") for url in urls)
         self._now = now
         self._failed_at: dict[str, float] = {}
+        self._failures: dict[str, int] = {}  # in a row
 
     def best(self, not_: str = "") -> str:
-        """The first that has not failed lately; another than `not_` if there is one."""
-        now = self._now()
+        """The first that is not suspect; of suspects the one that failed longest ago, rather not `not_`."""
 
         def rank(url: str) -> tuple[bool, bool, float]:
-            failed = self._failed_at.get(url, -UNHEALTHY_S)
-            return (now - failed < UNHEALTHY_S, url == not_, failed)
+            suspect = self._is_suspect(url)
+            return (suspect, url == not_, self._failed_at[url] if suspect else 0.0)
 
         return min(self.urls, key=rank)
 
     def failed(self, url: str) -> None:
         self._failed_at[url] = self._now()
+        self._failures[url] = self._failures.get(url, 0) + 1
 
     def answered(self, url: str) -> None:
-        self._failed_at.pop(url, None)
+        self._failures.pop(url, None)
+
+    def _is_suspect(self, url: str) -> bool:
+        """A node is tried again after a while, and after ever longer ones: each try may cost a request its timeout."""
+        failures = self._failures.get(url, 0)
+        if not failures:
+            return False
+        span_s: float = min(SUSPECT_S_MAX, SUSPECT_S * 2.0 ** min(failures - 1, 16))
+        return self._now() - self._failed_at[url] < span_s
 
 
 class Seen:
@@ -181,8 +193,11 @@ class Core:
 
     @token.setter
     def token(self, text: str) -> None:
-        """Raises BadToken (a ValueError) for what is no token."""
-        parse_token(text.rpartition(".")[2])
+        """Raises ValueError for what is no token."""
+        try:
+            parse_token(text.rpartition(".")[2])
+        except BadToken as error:
+            raise ValueError(f"That is not a consistency token: {error}.") from error
         self._seen = Seen()
         self._seen.add(text)
 

@@ -29,16 +29,30 @@ class NodeUnreachable(KonkordatError):
     """No node answered: {reason}. Whether a write took effect is unknown; repeating it with the same key is safe."""
 
     def __init__(self, reason: str, idempotency_key: str = "") -> None:
-        super().__init__(reason)
+        unknown = (
+            " Whether the write took effect is unknown; repeating it with the same key is safe."
+        )
+        super().__init__(f"No node answered: {reason}.{unknown if idempotency_key else ''}")
+        self.reason = reason
         self.idempotency_key = idempotency_key  # of the write; "" for a read
 
 
 class BadAnswer(KonkordatError):
     """What answered is not a node of this API: {reason}. Check the address."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"What answered is not a node of this API: {reason}. Check the address.")
+        self.reason = reason
+
 
 class InsecureAddress(KonkordatError):
     """{url} is neither https nor on this machine, so the key was not sent. Use https, or allow_insecure=True."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"{url} is neither https nor on this machine, so the key was not sent. Use https, or allow it by name."
+        )
+        self.url = url
 
 
 class ProblemError(KonkordatError):
