@@ -28,7 +28,7 @@ def failure_of(error: Exception) -> CommandError | None:
         case ProblemError():
             return CommandError(_problem_line(error), ExitCode.REFUSED, error.code)
         case NodeUnreachable():
-            reason = str(error).rstrip(".")
+            reason = error.reason.rstrip(".")
             message = (
                 f"No node answered: {reason}. Is one running there? Give its address with --url or in"
                 " KONKORDAT_URL."
@@ -36,11 +36,11 @@ def failure_of(error: Exception) -> CommandError | None:
             return CommandError(message, ExitCode.UNREACHABLE, "node_unreachable")
         case InsecureAddress():
             message = (
-                f"{error} is neither https nor on this machine, so the key was not sent. Use https."
+                f"{error.url} is neither https nor on this machine, so the key was not sent. Use https."
             )
             return CommandError(message, ExitCode.USAGE, "insecure_address")
         case BadAnswer():
-            message = f"What answered is no node: {error}. Check --url."
+            message = f"What answered is no node: {error.reason}. Check --url."
             return CommandError(message, ExitCode.UNREACHABLE, "bad_answer")
         case KonkordatError():
             return CommandError(_told(error), ExitCode.UNREACHABLE, "client_error")
