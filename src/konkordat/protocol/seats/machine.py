@@ -1,0 +1,236 @@
+"""The seats of one node: told what stands in the logs and what members have, it says what to write.
+
+How a replica uses it, in each commit, after admitting what peers sent:
+
+    seats.applied(entry, at)          each entry of the admitted batches, in the order of each log
+    seats.reached(frontier)           what is durable or becomes so with this commit, without its own new batch
+    seats.decide(…), seats.due(…)     entries for the new batch, which they take as written: number frontier[me] + 1
+
+A claim is answered as `state` says only after that commit is durable. Heartbeats go to `acknowledged`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
+
+from konkordat.kernel.claim import Claim, ClaimId, Resource
+from konkordat.kernel.hlc import Stamp
+from konkordat.kernel.ids import NodeName, Origin
+from konkordat.kernel.seat import (
+    At,
+    Candidacy,
+    ClaimView,
+    Decision,
+    Entry,
+    Finality,
+    Handover,
+    Opening,
+    Request,
+    Roster,
+    SeatId,
+    SeatSpec,
+    Vote,
+)
+from konkordat.protocol.seats.acknowledgements import Acknowledgements
+from konkordat.protocol.seats.elections import Elections
+from konkordat.protocol.seats.finality import finality
+from konkordat.protocol.seats.patience import Heard, Patience, SeatSettings
+from konkordat.protocol.seats.rosters import Rosters
+from konkordat.protocol.seats.rules import RULES, Rules
+from konkordat.protocol.seats.seat import FinalUpto, Seat, Tenure
+
+REFUSALS_MAX: Final = (
+    1_024  # kept for the journal between two readings; beyond it a flood adds nothing
+)
+
+
+class Refused(NamedTuple):
+    """An entry that does not count, and why; for the journal. It stays in its log."""
+
+    code: str  # not_a_member | voted_already | old_term | not_the_holder | opened_without_standing
+    entry: Entry
+    at: At
+
+
+class Seats:
+    """The machine. Deterministic; the only mutator of what it holds."""
+
+    def __init__(
+        self,
+        me: Origin,
+        roster: Roster,
+        settings: SeatSettings | None = None,
+        started_ms: int = 0,
+        rules: Rules = RULES,
+    ) -> None:
+        self.me = me
+        self.refused: list[Refused] = []
+        self._rules = rules
+        self._settings = settings or SeatSettings()
+        self._started_ms = started_ms
+        self._frontier: dict[Origin, int] = {}
+        self._rosters = Rosters(roster, rules)
+        self._acked = Acknowledgements(rules)
+        self._elections = Elections(me, self._rosters, rules)
+        self._seats: dict[SeatId, Seat] = {}
+
+    # What it is told ------------------------------------------------------------------------------
+
+    def roster_changed(self, roster: Roster) -> None:
+        """A roster came to be known."""
+        self._rosters.learn(roster)
+
+    def establish(self, spec: SeatSpec) -> None:
+        """A seat exists, or is configured otherwise from its next term on."""
+        self._seat(spec.id).spec = spec
+
+    def applied(self, entry: Entry, at: At) -> None:
+        """An entry stands in a log. In the order of each log; logs among each other in any order."""
+        seat = self._seat(entry.seat)
+        before = seat.history.final_of(entry.term, at.origin)
+        code = seat.history.take(entry, at)
+        if code:
+            self._refuse(code, entry, at)
+            return
+        match entry:
+            case Candidacy() | Opening():
+                seat.patience.stir()
+                seat.review(self._frontier)
+            case Decision():
+                seat.book(entry, at)
+            case Finality():
+                seat.finished(entry, at, before)
+            case Vote():
+                if not self._rosters.was_ever_member(at.origin):
+                    self._refuse(
+                        "not_a_member", entry, at
+                    )  # and `Rules.majority` does not count it
+            case Handover():
+                pass  # read by `Elections` when somebody stands
+
+    def reached(self, frontier: Mapping[Origin, int]) -> None:
+        """All entries up to this frontier have been told, and are durable or become so with this commit."""
+        self._frontier = dict(frontier)
+        self._acked.reached(self._frontier)
+        for seat in self._seats.values():
+            seat.review(self._frontier)
+
+    def acknowledged(self, member: Origin, frontier: Mapping[Origin, int]) -> None:
+        """A member said what it has durably. Entries that follow from it come with the next `due`."""
+        if self._rosters.was_ever_member(member):
+            self._acked.take(member, frontier, self._frontier)
+
+    # What it says ---------------------------------------------------------------------------------
+
+    def due(self, now_ms: int, heard: Heard) -> list[Entry]:
+        """Entries to write now: candidacies, votes, openings, finality. They are taken as written."""
+        entries: list[Entry] = []
+        for seat in self._seats.values():
+            if seat.spec is None:
+                continue
+            seat.patience.look(now_ms)
+            self._write(entries, self._elections.stand(seat, seat.spec, now_ms, heard))
+            having = self._with_this_commit()
+            vote = self._elections.vote(seat, seat.spec, having, now_ms, heard)
+            self._write(entries, vote)
+            self._write(entries, self._elections.open(seat, seat.spec, having))
+            made = finality(seat, self.me, having, self._acked, self._rosters, self._rules)
+            self._write(entries, made)
+        return entries
+
+    def decide(
+        self, id: SeatId, requests: Iterable[Request], capacity: Mapping[Resource, int]
+    ) -> list[Decision]:
+        """Decisions on requests, in their order; nothing for those answered already. Only while `deciding`."""
+        seat = self._seats[id]
+        assert self.deciding(id)
+        assert seat.ruling is not None
+        entries: list[Entry] = []
+        decisions: list[Decision] = []
+        for request in requests:
+            rulings = seat.ledger.decide(request, capacity)
+            if rulings:
+                decision = Decision(id, seat.ruling.key.term, rulings)
+                decisions.append(decision)
+                self._write(entries, decision)
+        return decisions
+
+    def hand_over(self, id: SeatId, to: NodeName) -> Handover:
+        """An operator, here, wants another holder. If it is we who hold it, we stop deciding with it."""
+        latest = self._seats[id].latest
+        handover = Handover(id, latest.key.term if latest else 0, to)
+        self._write([], handover)
+        return handover
+
+    def take_touched(self, id: SeatId) -> set[ClaimId]:
+        """Claims of which the view may have changed since this was last asked."""
+        seat = self._seats[id]
+        touched, seat.touched = seat.touched, set()
+        return touched
+
+    # What may be told -----------------------------------------------------------------------------
+
+    def deciding(self, id: SeatId) -> bool:
+        """True while we hold the seat and know of nobody who may follow."""
+        seat = self._seats[id]
+        ruling, history = seat.ruling, seat.history
+        if ruling is None or ruling.key.holder != self.me:
+            return False
+        if max(history.highest_voted, history.highest_opened) > ruling.key.term:
+            return False
+        gave_up = any(by == self.me for _entry, by in seat.handovers())
+        return not gave_up and self._rules.is_member(self.me, self._rosters.latest)
+
+    def state(self, id: SeatId, claim: ClaimId, stamp: Stamp) -> ClaimView:
+        """What may be told of the wish that this claim made with this stamp."""
+        return self._seats[id].view(claim, stamp)
+
+    def rivals(self, id: SeatId, claim: Claim, capacity: int) -> tuple[ClaimId, ...]:
+        """What stands in the way of a claim as far as we know: for the check before a claim is made."""
+        return self._seats[id].ledger.rivals(claim, capacity)
+
+    def final_upto(self, id: SeatId) -> FinalUpto | None:
+        """The latest point of the seat's decisions up to which all is final. Never goes back."""
+        return self._seats[id].final_upto()
+
+    def tenures(self, id: SeatId) -> list[Tenure]:
+        """The terms that count, latest first."""
+        return self._seats[id].tenures()
+
+    # Bookkeeping ----------------------------------------------------------------------------------
+
+    def _seat(self, id: SeatId) -> Seat:
+        seat = self._seats.get(id)
+        if seat is None:
+            patience = Patience(self.me, self._settings, self._started_ms)
+            seat = self._seats[id] = Seat(id, self._rules, patience)
+        return seat
+
+    def _with_this_commit(self) -> dict[Origin, int]:
+        return {**self._frontier, self.me: self._position}
+
+    @property
+    def _position(self) -> int:
+        """The number of the batch that this commit writes."""
+        return self._frontier.get(self.me, 0) + 1
+
+    def _write(self, entries: list[Entry], entry: Entry | None) -> None:
+        if entry is not None:
+            entries.append(entry)
+            self.applied(entry, At(self.me, self._position))
+
+    def _refuse(self, code: str, entry: Entry, at: At) -> None:
+        if len(self.refused) < REFUSALS_MAX:
+            self.refused.append(Refused(code, entry, at))
+
+
+def rebuilt(
+    make: Callable[[], Seats], entries: Iterable[tuple[Entry, At]], frontier: Mapping[Origin, int]
+) -> Seats:
+    """A machine as it was before its node stopped, from what stands in the logs; members acknowledge anew."""
+    seats = make()
+    for entry, at in entries:
+        seats.applied(entry, at)
+    seats.reached(frontier)
+    return seats
