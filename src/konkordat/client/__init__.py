@@ -3,7 +3,7 @@
     from konkordat.client import Client
 
     with Client("https://zurich.example:8443", key="kk_…") as client:
-        event = client.create("events", {"slug": "forum", "name": {"de": "Forum"}, …})
+        event = client.events.create({"slug": "forum", "name": {"de": "Forum"}, …})
         for change in client.stream(types=["sessions"]):
             print(change)
 
@@ -28,6 +28,8 @@ from konkordat.client.errors import (
     Unauthenticated,
     Unavailable,
 )
+from konkordat.client.options import BatchOptions, WriteOptions
+from konkordat.client.records import AsyncRecords, Records
 from konkordat.client.results import (
     BatchResult,
     CaughtUp,
@@ -46,7 +48,9 @@ from konkordat.client.synchronous import Client
 
 __all__ = [
     "AsyncClient",
+    "AsyncRecords",
     "BadAnswer",
+    "BatchOptions",
     "BatchResult",
     "CaughtUp",
     "Change",
@@ -68,8 +72,10 @@ __all__ = [
     "Page",
     "PreconditionFailed",
     "ProblemError",
+    "Records",
     "RetryPolicy",
     "StreamItem",
     "Unauthenticated",
     "Unavailable",
+    "WriteOptions",
 ]

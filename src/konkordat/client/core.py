@@ -193,9 +193,10 @@ class Core:
 
     @token.setter
     def token(self, text: str) -> None:
-        """Raises ValueError for what is no token."""
+        """Raises ValueError for what is no token; "" forgets what was seen."""
         try:
-            parse_token(text.rpartition(".")[2])
+            if text:
+                parse_token(text.rpartition(".")[2])
         except BadToken as error:
             raise ValueError(f"That is not a consistency token: {error}.") from error
         self._seen = Seen()

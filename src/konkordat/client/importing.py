@@ -29,7 +29,7 @@ def run_import(
     results: list[tuple[UpsertOperation, OperationResult]] = []
     for chunk in _chunks(plan):
         bodies = [_operation(op) for op in chunk]
-        answer = yield from operations.batch(core, bodies, dry_run=dry_run)
+        answer = yield from operations.batch(core, bodies, "independent", {"dry_run": dry_run})
         results += zip(chunk, answer.results, strict=True)
         done += len(chunk)
         if on_progress is not None:

@@ -10,6 +10,7 @@ import msgspec
 
 from konkordat.client.core import MERGE_PATCH, Call, Core, Reply, Steps
 from konkordat.client.errors import BadAnswer
+from konkordat.client.options import BatchOptions, WriteOptions, write_call
 from konkordat.client.results import BatchResult, ChangesPage, Item, Page
 
 Mode = Literal["independent", "atomic"]
@@ -18,10 +19,6 @@ T = TypeVar("T")
 
 def _path(*parts: str) -> str:
     return "/v2/" + "/".join(quote(part, safe="") for part in parts)
-
-
-def _etag(version: str) -> str:
-    return version if version == "*" or version.startswith('"') else f'"{version}"'
 
 
 def _as(reply: Reply, type_: type[T]) -> T:
@@ -35,78 +32,38 @@ def _as(reply: Reply, type_: type[T]) -> T:
 
 
 def create(
-    core: Core,
-    collection: str,
-    data: Mapping[str, Any],
-    *,
-    idempotency_key: str = "",
-    query: Mapping[str, str] | None = None,
+    core: Core, collection: str, data: Mapping[str, Any], options: WriteOptions
 ) -> Steps[Item]:
     """Create a record; the node makes an id if `data` has none. Raises Conflict, Invalid."""
     body = msgspec.json.encode(data)
-    call = Call("POST", _path(collection), body, idempotency_key=idempotency_key, query=query or {})
-    return (yield from _item(core, call))
+    return (yield from _item(core, write_call("POST", _path(collection), body, options)))
 
 
-def get(core: Core, collection: str, id: str, *, wait_s: float | None = None) -> Steps[Item]:
+def get(core: Core, collection: str, id: str, wait_s: float | None = None) -> Steps[Item]:
     """One record. Raises NotFound, once a node that has caught up says so."""
     return (yield from _item(core, Call("GET", _path(collection, id), wait_s=wait_s)))
 
 
 def put(
-    core: Core,
-    collection: str,
-    id: str,
-    data: Mapping[str, Any],
-    *,
-    if_match: str = "",
-    only_new: bool = False,
-    idempotency_key: str = "",
+    core: Core, collection: str, id: str, data: Mapping[str, Any], options: WriteOptions
 ) -> Steps[Item]:
-    """Create or replace a record. `if_match` is a version: raises PreconditionFailed if it is another by now."""
-    call = Call(
-        "PUT",
-        _path(collection, id),
-        msgspec.json.encode(data),
-        if_match=_etag(if_match) if if_match else "",
-        if_none_match="*" if only_new else "",
-        idempotency_key=idempotency_key,
-    )
-    return (yield from _item(core, call))
+    """Create or replace a record."""
+    body = msgspec.json.encode(data)
+    return (yield from _item(core, write_call("PUT", _path(collection, id), body, options)))
 
 
 def update(
-    core: Core,
-    collection: str,
-    id: str,
-    patch: Mapping[str, Any],
-    *,
-    if_match: str = "",
-    idempotency_key: str = "",
+    core: Core, collection: str, id: str, patch: Mapping[str, Any], options: WriteOptions
 ) -> Steps[Item]:
     """Change some fields (a JSON merge patch: None clears, a list replaces)."""
-    call = Call(
-        "PATCH",
-        _path(collection, id),
-        msgspec.json.encode(patch),
-        MERGE_PATCH,
-        if_match=_etag(if_match) if if_match else "",
-        idempotency_key=idempotency_key,
-    )
+    body = msgspec.json.encode(patch)
+    call = write_call("PATCH", _path(collection, id), body, options, MERGE_PATCH)
     return (yield from _item(core, call))
 
 
-def delete(
-    core: Core, collection: str, id: str, *, if_match: str = "", idempotency_key: str = ""
-) -> Steps[None]:
+def delete(core: Core, collection: str, id: str, options: WriteOptions) -> Steps[None]:
     """Delete a record."""
-    call = Call(
-        "DELETE",
-        _path(collection, id),
-        if_match=_etag(if_match) if if_match else "",
-        idempotency_key=idempotency_key,
-    )
-    yield from core.perform(call)
+    yield from core.perform(write_call("DELETE", _path(collection, id), None, options))
 
 
 def page(core: Core, collection: str, query: Mapping[str, str]) -> Steps[Page]:
@@ -143,22 +100,20 @@ def _item(core: Core, call: Call) -> Steps[Item]:
 
 
 def batch(
-    core: Core,
-    operations: Sequence[Mapping[str, Any]],
-    mode: Mode = "independent",
-    *,
-    dry_run: bool = False,
-    include_data: bool = False,
-    override: str = "",
-    idempotency_key: str = "",
+    core: Core, operations: Sequence[Mapping[str, Any]], mode: Mode, options: BatchOptions
 ) -> Steps[BatchResult]:
     """Up to 500 operations `{op, type, id?, data?, if_match?, on_conflict?}` in one request."""
     body: dict[str, Any] = {"operations": operations, "mode": mode}
-    body |= {"dry_run": True} if dry_run else {}
-    body |= {"include_data": True} if include_data else {}
-    body |= {"override": override} if override else {}
-    raw = msgspec.json.encode(body)
-    call = Call("POST", "/v2/batch", raw, idempotency_key=idempotency_key)
+    for name in ("dry_run", "include_data", "override"):
+        if options.get(name):
+            body[name] = options.get(name)
+    call = Call(
+        "POST",
+        "/v2/batch",
+        msgspec.json.encode(body),
+        idempotency_key=options.get("idempotency_key", ""),
+        wait_s=options.get("wait_s"),
+    )
     return _as((yield from core.perform(call)), BatchResult)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 from websockets.exceptions import WebSocketException
@@ -16,6 +16,8 @@ from konkordat.client import operations
 from konkordat.client.core import Call, Core, Failure, Pause, Reply, Send, Steps
 from konkordat.client.importing import OnProgress, run_import
 from konkordat.client.operations import Mode
+from konkordat.client.options import BatchOptions, WriteOptions
+from konkordat.client.records import Records
 from konkordat.client.results import (
     BatchResult,
     ChangesPage,
@@ -66,6 +68,13 @@ class Client:
             verify=self._tls, timeout=timeouts(timeout_s), follow_redirects=False, mounts=DIRECT
         )
 
+        self.events = Records(self, "events")
+        self.venues = Records(self, "venues")
+        self.rooms = Records(self, "rooms")
+        self.booths = Records(self, "booths")
+        self.speakers = Records(self, "speakers")
+        self.sessions = Records(self, "sessions")
+
     @property
     def token(self) -> str:
         """The consistency token of what this client has seen; may be set, to see at least what somebody else saw."""
@@ -77,28 +86,34 @@ class Client:
 
     # Records -----------------------------------------------------------------------------------
 
-    def create(self, collection: str, data: Mapping[str, Any], **options: Any) -> Item:
-        """Create a record, with an id of its own or one in `data`. Options: idempotency_key, query.
+    def create(
+        self, collection: str, data: Mapping[str, Any], **options: Unpack[WriteOptions]
+    ) -> Item:
+        """Create a record, with an id of its own or one in `data`. Options: see `WriteOptions`.
 
         Raises Conflict (a slot is taken: `conflicts` names by what), Invalid (`errors` points at the place).
         """
-        return self._run(operations.create(self._core, collection, data, **options))
+        return self._run(operations.create(self._core, collection, data, options))
 
     def get(self, collection: str, id: str, *, wait_s: float | None = None) -> Item:
         """One record. Raises NotFound, which only a node says that has caught up."""
         return self._run(operations.get(self._core, collection, id, wait_s=wait_s))
 
-    def put(self, collection: str, id: str, data: Mapping[str, Any], **options: Any) -> Item:
-        """Create or replace. Options: if_match (a version), only_new, idempotency_key. Raises PreconditionFailed."""
-        return self._run(operations.put(self._core, collection, id, data, **options))
+    def put(
+        self, collection: str, id: str, data: Mapping[str, Any], **options: Unpack[WriteOptions]
+    ) -> Item:
+        """Create or replace. Raises PreconditionFailed, Conflict, Invalid."""
+        return self._run(operations.put(self._core, collection, id, data, options))
 
-    def update(self, collection: str, id: str, patch: Mapping[str, Any], **options: Any) -> Item:
-        """Change some fields: None clears, a list replaces. Options: if_match, idempotency_key."""
-        return self._run(operations.update(self._core, collection, id, patch, **options))
+    def update(
+        self, collection: str, id: str, patch: Mapping[str, Any], **options: Unpack[WriteOptions]
+    ) -> Item:
+        """Change some fields: None clears, a list replaces. Raises NotFound, PreconditionFailed, Conflict, Invalid."""
+        return self._run(operations.update(self._core, collection, id, patch, options))
 
-    def delete(self, collection: str, id: str, **options: Any) -> None:
-        """Delete a record. Options: if_match, idempotency_key."""
-        self._run(operations.delete(self._core, collection, id, **options))
+    def delete(self, collection: str, id: str, **options: Unpack[WriteOptions]) -> None:
+        """Delete a record. Raises NotFound, PreconditionFailed, Conflict (something still needs it)."""
+        self._run(operations.delete(self._core, collection, id, options))
 
     def page(self, collection: str, **query: str) -> Page:
         """One page of a list; `cursor` and `limit` as the API has them."""
@@ -125,13 +140,16 @@ class Client:
         return self._run(operations.changes(self._core, since, collection, limit))
 
     def batch(
-        self, operations_: Sequence[Mapping[str, Any]], mode: Mode = "independent", **options: Any
+        self,
+        operations_: Sequence[Mapping[str, Any]],
+        mode: Mode = "independent",
+        **options: Unpack[BatchOptions],
     ) -> BatchResult:
-        """Up to 500 operations in one request. Options: dry_run, include_data, override, idempotency_key.
+        """Up to 500 operations in one request. Options: see `BatchOptions`.
 
         With `independent` some may be refused: look at `refused` of the result.
         """
-        return self._run(operations.batch(self._core, operations_, mode, **options))
+        return self._run(operations.batch(self._core, operations_, mode, options))
 
     # Whole programmes ----------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ SESSION = {"id": "s1", "title": {"de": "Auftakt"}}
 
 def test_a_write_carries_the_key_in_a_header_and_never_in_the_address() -> None:
     made, clock = core()
-    run = Run(clock, operations.create(made, "sessions", {"a": 1}), reply(201, SESSION))
+    run = Run(clock, operations.create(made, "sessions", {"a": 1}, {}), reply(201, SESSION))
     (send,) = run.sent
     assert run.result == SESSION
     assert (send.method, send.url) == ("POST", f"{ZURICH}/v2/sessions")
@@ -58,11 +58,11 @@ def test_every_write_has_an_idempotency_key_of_its_own_and_no_read_has_one() -> 
     keys = [
         Run(clock, steps, reply(200, SESSION)).sent[0].headers.get("Idempotency-Key")
         for steps in (
-            operations.create(made, "sessions", {}),
-            operations.update(made, "sessions", "s1", {}),
-            operations.put(made, "sessions", "s1", {}),
-            operations.delete(made, "sessions", "s1"),
-            operations.batch(made, []),
+            operations.create(made, "sessions", {}, {}),
+            operations.update(made, "sessions", "s1", {}, {}),
+            operations.put(made, "sessions", "s1", {}, {}),
+            operations.delete(made, "sessions", "s1", {}),
+            operations.batch(made, [], "atomic", {}),
         )
         if steps is not None
     ]
@@ -73,14 +73,14 @@ def test_every_write_has_an_idempotency_key_of_its_own_and_no_read_has_one() -> 
 
 def test_an_idempotency_key_may_be_given() -> None:
     made, clock = core()
-    steps = operations.create(made, "sessions", {}, idempotency_key="mine")
+    steps = operations.create(made, "sessions", {}, {"idempotency_key": "mine"})
     assert Run(clock, steps, reply(201, SESSION)).sent[0].headers["Idempotency-Key"] == "mine"
 
 
 @pytest.mark.row("S0-32")
 def test_a_repeated_write_keeps_its_key_over_attempts_and_nodes() -> None:
     made, clock = core(ZURICH, GENEVA)
-    steps = operations.create(made, "sessions", {})
+    steps = operations.create(made, "sessions", {}, {})
     run = Run(clock, steps, LOST, trouble(503, "overloaded"), LOST, reply(201, SESSION))
     assert run.result == SESSION
     assert {send.headers["Idempotency-Key"] for send in run.sent} == {"idem-0"}
@@ -96,15 +96,34 @@ def test_ids_are_quoted_in_addresses() -> None:
 
 def test_a_version_becomes_an_etag_and_a_patch_a_merge_patch() -> None:
     made, clock = core()
-    steps = operations.update(made, "sessions", "s1", {"track": None}, if_match="3f2a")
+    steps = operations.update(made, "sessions", "s1", {"track": None}, {"if_match": "3f2a"})
     (send,) = Run(clock, steps, reply(200, SESSION)).sent
     assert send.headers["If-Match"] == '"3f2a"'
     assert send.headers["Content-Type"] == "application/merge-patch+json"
     assert send.body == b'{"track":null}'
-    again = operations.put(made, "sessions", "s1", {}, if_match='"3f2a"')
+    again = operations.put(made, "sessions", "s1", {}, {"if_match": '"3f2a"'})
     assert Run(clock, again, reply(200, SESSION)).sent[0].headers["If-Match"] == '"3f2a"'
-    new = operations.put(made, "sessions", "s1", {}, only_new=True)
+    new = operations.put(made, "sessions", "s1", {}, {"only_new": True})
     assert Run(clock, new, reply(201, SESSION)).sent[0].headers["If-None-Match"] == "*"
+
+
+def test_options_of_a_write_are_said_as_the_api_has_them() -> None:
+    made, clock = core()
+    steps = operations.create(
+        made,
+        "sessions",
+        {},
+        {
+            "on_conflict": "tentative",
+            "override": "Der Hauswart ist da.",
+            "dry_run": True,
+            "wait_s": 3,
+        },
+    )
+    (send,) = Run(clock, steps, reply(200, SESSION)).sent
+    asked = "on_conflict=tentative&override=Der+Hauswart+ist+da.&dry_run=true"
+    assert send.url == f"{ZURICH}/v2/sessions?{asked}"
+    assert send.headers["Prefer"] == "wait=3"
 
 
 def test_a_read_may_wait_for_what_it_has_to_see() -> None:
@@ -120,7 +139,7 @@ def test_what_was_seen_goes_with_every_following_request() -> None:
     made, clock = core()
     first = Run(
         clock,
-        operations.create(made, "sessions", {}),
+        operations.create(made, "sessions", {}, {}),
         reply(201, SESSION, consistency_token=frontier(zurich=7)),
     )
     assert "Consistency-Token" not in first.sent[0].headers
@@ -142,6 +161,8 @@ def test_a_token_may_be_given_and_must_be_one() -> None:
     with pytest.raises(ValueError, match="token"):
         made.token = "hello"
     assert made.token == frontier(bern=3)
+    made.token = ""
+    assert made.token == ""
 
 
 def test_a_token_of_a_newer_release_is_left_alone() -> None:
@@ -240,7 +261,7 @@ def test_what_may_pass_is_repeated_also_where_only_a_proxy_answers(status: int) 
 def test_a_request_that_is_running_elsewhere_is_repeated_until_its_answer_is_there() -> None:
     made, clock = core()
     running = trouble(409, "request_running", retryable=True)
-    steps = operations.create(made, "sessions", {})
+    steps = operations.create(made, "sessions", {}, {})
     assert Run(clock, steps, running, running, reply(201, SESSION)).result == SESSION
 
 
@@ -263,7 +284,7 @@ def test_a_request_that_is_running_elsewhere_is_repeated_until_its_answer_is_the
 def test_what_will_not_pass_is_raised_at_once(status: int, code: str, kind: type) -> None:
     made, clock = core(ZURICH, GENEVA)
     refused = trouble(status, code, retryable=False, request_id="r1")
-    run = Run(clock, operations.create(made, "sessions", {}), refused)
+    run = Run(clock, operations.create(made, "sessions", {}, {}), refused)
     assert type(run.error) is kind
     assert isinstance(run.error, ProblemError)
     assert (run.error.code, run.error.status, run.error.request_id) == (code, status, "r1")
@@ -290,7 +311,7 @@ def test_when_time_runs_out_the_last_problem_is_raised() -> None:
 def test_a_conflict_names_what_stands_in_the_way_and_what_is_free() -> None:
     made, clock = core()
     taken = trouble(409, "slot_taken", conflicts=[{"id": "x"}], alternatives=[{"room": "r"}])
-    error = Run(clock, operations.create(made, "sessions", {}), taken).error
+    error = Run(clock, operations.create(made, "sessions", {}, {}), taken).error
     assert isinstance(error, Conflict)
     assert (error.conflicts, error.alternatives) == ([{"id": "x"}], [{"room": "r"}])
     assert str(error) == "slot_taken: slot_taken."
@@ -298,7 +319,7 @@ def test_a_conflict_names_what_stands_in_the_way_and_what_is_free() -> None:
 
 def test_a_lost_write_names_the_key_to_repeat_it_with() -> None:
     made, clock = core(attempts_max=2)
-    error = Run(clock, operations.create(made, "sessions", {}), LOST).error
+    error = Run(clock, operations.create(made, "sessions", {}, {}), LOST).error
     assert isinstance(error, NodeUnreachable)
     assert error.idempotency_key == "idem-0"
     assert ZURICH in str(error)
@@ -310,7 +331,7 @@ def test_a_lost_write_names_the_key_to_repeat_it_with() -> None:
 )
 def test_a_strange_problem_document_is_still_an_error_with_its_status(document: Any) -> None:
     made, clock = core()
-    error = Run(clock, operations.create(made, "sessions", {}), reply(409, document)).error
+    error = Run(clock, operations.create(made, "sessions", {}, {}), reply(409, document)).error
     assert isinstance(error, Conflict)
     assert (error.errors, error.conflicts, error.current) == ([], [], None)
 
