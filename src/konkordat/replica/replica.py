@@ -7,7 +7,7 @@ and only then returns effects. So whatever leaves a node is durable there, by co
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, assert_never
 
 from konkordat.kernel.digest import Summary
@@ -377,6 +377,11 @@ class Replica:
         alive = self._peers.alive(now_ms)
         behind = max((distance(self._frontier, p.frontier) for p in alive), default=0)
         return "joining" if behind > JOINING_BEHIND else "ready"
+
+    @property
+    def standing(self) -> tuple[Mapping[Origin, int], Summary]:
+        """What it has, and the digest of that."""
+        return self._frontier, self._root
 
     def status(self, now_ms: int) -> ReplicaStatus:
         """An immutable view, for other threads."""

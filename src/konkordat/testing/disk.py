@@ -1,0 +1,157 @@
+"""A disk under a test's control: what was made durable survives, and only that.
+
+The store on it is the real memory store. Every commit is also kept in a journal, from which the disk is made anew: as
+of its last sync after a power loss, or as of long ago when somebody puts an old backup back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NoReturn, Protocol
+
+from konkordat.kernel.ids import NodeName, Origin, make_origin
+from konkordat.kernel.policy import Policies
+from konkordat.store.memory import Data, MemoryReader, MemoryStore
+from konkordat.store.port import Store, StoreWriteError, WriteSet
+from konkordat.store.replay import Replay
+from konkordat.testing.clock import START_MS
+from konkordat.wire.batches import open_body
+
+Watcher = Callable[[WriteSet], None]
+ENTROPY_BYTES: Final = 5
+REPLAY: Final = Replay(lambda body: open_body(body).batch, Policies())
+
+
+class Disk(Protocol):
+    """Something that a node's process can be started on, again and again."""
+
+    node: NodeName
+
+    def open(self) -> Store:
+        """A store of what is on the disk. Opening it takes it from whoever had it before."""
+
+
+class PowerLost(Exception):
+    """The machine lost power in the middle of a commit. The process is gone."""
+
+
+class SimulatedStore(MemoryStore):
+    """A memory store whose commits go through a disk."""
+
+    def __init__(self, data: Data, disk: MemoryDisk) -> None:
+        super().__init__(data, REPLAY)
+        self._disk = disk
+
+    def commit(self, write: WriteSet) -> None:
+        self._disk.commit(self, write)
+
+    def apply(self, write: WriteSet) -> None:
+        """What the disk does once the commit is to happen."""
+        super().commit(write)
+
+
+class MemoryDisk:
+    """The disk of one node. At most one process uses it."""
+
+    def __init__(self, node: NodeName) -> None:
+        self.node = node
+        self.journal: list[WriteSet] = []
+        self.synced = 0  # of the journal: what survives a loss of power
+        # A disk that lies: it says a commit is durable and means that it will be, some commits later.
+        self.sync_every = 1
+        self.watcher: Watcher | None = None  # told of each commit, once it is durable
+        self._fail_with = ""
+        self._lives = 0
+        self._store: SimulatedStore | None = None  # of the latest process
+        self._data: Data | None = None  # None: to be made from the journal
+        self.origin = Origin("")
+        self.mint(START_MS)
+
+    # Processes -----------------------------------------------------------------------------------
+
+    def open(self) -> SimulatedStore:
+        self._store = SimulatedStore(self.data(), self)
+        return self._store
+
+    def content(self) -> MemoryStore:
+        """What is on the disk, to be looked at."""
+        return MemoryStore(self.data(), REPLAY)
+
+    def frontier(self) -> dict[Origin, int]:
+        return MemoryReader(self.data()).frontier()
+
+    def data(self) -> Data:
+        if self._data is None:
+            self._data = Data(self.node, self.origin)
+            store = MemoryStore(self._data)
+            for write in self.journal:
+                store.commit(write)
+        return self._data
+
+    # Commits -------------------------------------------------------------------------------------
+
+    def commit(self, store: SimulatedStore, write: WriteSet) -> None:
+        if store is not self._store:
+            raise StoreWriteError("the disk belongs to a later process")
+        if self._fail_with.startswith("before"):
+            self._fail()
+        store.apply(write)
+        self.journal.append(write)
+        if len(self.journal) - self.synced >= self.sync_every:
+            self.synced = len(self.journal)
+        if self.watcher is not None:
+            self.watcher(write)
+        if self._fail_with:
+            self._fail()
+
+    def fail_next(self, how: str) -> None:
+        """Of the next commit: "before power", "after power": the power goes, before or after it is durable;
+        "before error", "after error": the commit is reported as failed, whatever is on the disk."""
+        assert how in FAILURES
+        self._fail_with = how
+
+    def fail_no_more(self) -> None:
+        self._fail_with = ""
+
+    def _fail(self) -> NoReturn:
+        how, self._fail_with = self._fail_with, ""
+        if how.endswith("power"):
+            raise PowerLost
+        raise StoreWriteError("an I/O error, by order of the test")
+
+    # Losses --------------------------------------------------------------------------------------
+
+    def lose_power(self) -> int:
+        """The process is gone, and with it what was not synced; how many commits that were."""
+        self._fail_with = ""
+        unsynced = len(self.journal) - self.synced
+        if unsynced:
+            self._cut_back(self.synced)
+        return unsynced
+
+    def backup(self) -> int:
+        """A name for the present content."""
+        return len(self.journal)
+
+    def restore(self, backup: int) -> None:
+        """Put an old content back. Who does that must `mint`, or sequence numbers are used twice."""
+        self._cut_back(backup)
+
+    def lose_everything(self) -> None:
+        """An empty disk in its place."""
+        self._cut_back(0)
+
+    def mint(self, now_ms: int) -> Origin:
+        """Begin a new incarnation."""
+        self._lives += 1
+        self.origin = make_origin(self.node, now_ms, self._lives.to_bytes(ENTROPY_BYTES, "big"))
+        self._data = self._store = None
+        return self.origin
+
+    def _cut_back(self, length: int) -> None:
+        del self.journal[length:]
+        self.synced = length
+        self._data = self._store = None
+
+
+FAILURES: Final = ("before power", "after power", "before error", "after error")
