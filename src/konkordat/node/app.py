@@ -12,11 +12,12 @@ from konkordat.node.config import Api
 from konkordat.node.metrics import NodeMetrics
 
 
-def make_app(gate: Gate, api: Api, metrics: NodeMetrics) -> Any:
-    """The ASGI application."""
+def make_app(gate: Gate, api: Api, url: str, metrics: NodeMetrics) -> Any:
+    """The ASGI application. `url` is where clients reach it."""
     settings = ApiSettings(
         admin_key_hash=api.admin_key_hash,
         release=__version__,
+        public_url=url,
         body_bytes_max=api.body_bytes_max,
         rate_per_s=api.rate_per_s,
         rate_burst=api.rate_burst,

@@ -53,7 +53,7 @@ class LinksError(NodeError):
 
 
 class NameTakenError(NodeError):
-    """Another living node of this cluster has our name. Data is unharmed; every node needs a name of its own."""
+    """Another living node has our name: {reason}. Data is unharmed; every node needs a name of its own."""
 
     exit_code = ExitCode.IDENTITY
 

@@ -32,6 +32,7 @@ from konkordat.replica.replica import Replica
 from konkordat.replica.settings import ReplicaSettings
 from konkordat.schedule.domain import ScheduleDomain
 from konkordat.store.port import StoreError, StoreWriteError
+from konkordat.store.replay import Replay
 from konkordat.store.sqlite import SqliteStore, open_sqlite
 from konkordat.wire.batches import open_body
 
@@ -62,7 +63,8 @@ class Node:
         self.link = link_settings(config)
         self.data = Path(config.node.data)
         now_ms = ambient.clock.now_ms()
-        self._store = _open_store(self.data, name, now_ms)
+        policies = Policies()
+        self._store = _open_store(self.data, name, now_ms, policies)
         self._reader = self._store.reader()
         settings = ReplicaSettings(
             cluster=config.node.cluster,
@@ -71,7 +73,7 @@ class Node:
             started_ms=now_ms,
             ahead_ms_max=config.clock.ahead_ms_max,
         )
-        replica = Replica(self._store, ScheduleDomain(), Policies(), settings)
+        replica = Replica(self._store, ScheduleDomain(), policies, settings)
         self._inbox = Inbox(_inbox_limits(config))
         book = AddressBook(self.data / BOOK_NAME, config.has_link_tls, now_ms)
         self.links = Links(self.link, self._inbox, book, ambient)
@@ -124,9 +126,7 @@ class Node:
             now = time.monotonic()
             taken_since = (taken_since or now) if self.links.name_taken else None
             if taken_since is not None and now - taken_since > patience_s:
-                raise NameTakenError(
-                    f"another node of cluster {self.link.cluster} is called {self.link.node}"
-                )
+                raise NameTakenError(f"{self.link.node} in cluster {self.link.cluster}")
             await asyncio.sleep(_POLL_S)
 
     async def tend(self) -> None:
@@ -164,9 +164,10 @@ class Node:
         self._store.close()
 
 
-def _open_store(data: Path, name: NodeName, now_ms: int) -> SqliteStore:
+def _open_store(data: Path, name: NodeName, now_ms: int, policies: Policies) -> SqliteStore:
     try:
-        return open_sqlite(data, name, now_ms, os.urandom, collection_views(), decode=_decode)
+        replay = Replay(_decode, policies)
+        return open_sqlite(data, name, now_ms, os.urandom, collection_views(), replay)
     except StoreWriteError as error:
         raise StoreFailedError(str(error)) from error
     except StoreError as error:

@@ -134,7 +134,8 @@ class Running:
             raise self._failure
 
     async def _serve(self, node: Node, door: socket.socket, announce: Announce) -> None:
-        server = Server(make_app(node.gate, self._config.api, node.metrics), self._config.api)
+        api = self._config.api
+        server = Server(make_app(node.gate, api, node.api_url, node.metrics), api)
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[door]))
             tending = tasks.create_task(node.tend())
