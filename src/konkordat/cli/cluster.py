@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from konkordat.cli.exits import CommandError
 from konkordat.cli.keys import admin_key
 from konkordat.cli.processes import LocalNode, NodeSpec, stop_all
 from konkordat.client import AsyncClient
@@ -51,6 +52,17 @@ class LocalCluster:
     @property
     def admin_key(self) -> str:
         return self._operator.text
+
+    @property
+    def started(self) -> set[str]:
+        """The nodes that have a process, ready or not."""
+        return {name for name, node in self.nodes.items() if node.running}
+
+    def fallen(self) -> CommandError | None:
+        """A node that was started and has ended without being told to, if there is one."""
+        return next(
+            (node.failure("ended") for node in self.nodes.values() if node.has_fallen), None
+        )
 
     @property
     def urls(self) -> dict[str, str]:

@@ -23,6 +23,11 @@ POINTED_MAX: Final = 3  # places of a request named in one line
 def failure_of(error: Exception) -> CommandError | None:
     """The error as a command's end; None for a defect of ours."""
     match error:
+        case CommandError():
+            return error
+        case ExceptionGroup():
+            # Tasks side by side: one of them says what happened, the others were cancelled for it.
+            return failure_of(error.exceptions[0])
         case ProgrammeError():
             return CommandError(str(error), ExitCode.FILE, error.code)
         case ProblemError():
@@ -35,9 +40,7 @@ def failure_of(error: Exception) -> CommandError | None:
             )
             return CommandError(message, ExitCode.UNREACHABLE, "node_unreachable")
         case InsecureAddress():
-            message = (
-                f"{error.url} is neither https nor on this machine, so the key was not sent. Use https."
-            )
+            message = f"{error.url} is neither https nor on this machine, so the key was not sent. Use https."
             return CommandError(message, ExitCode.USAGE, "insecure_address")
         case BadAnswer():
             message = f"What answered is no node: {error.reason}. Check --url."

@@ -78,9 +78,12 @@ def main(arguments: list[str]) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else ExitCode.OK
     except BrokenPipeError:
-        # Whoever read us (`| head`) has seen enough. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
+        return _unread()
+    except SystemExit as end:
+        # Typer turns a closed pipe into exit code 1.
+        if isinstance(end.__context__, BrokenPipeError):
+            return _unread()
+        raise
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 -- the last resort: whatever it is, one line and a code
@@ -90,6 +93,12 @@ def main(arguments: list[str]) -> int:
             told = {"code": failure.kind, "detail": failure.message, "exit_code": failure.code}
             emit_json({"error": told})
         return failure.code
+
+
+def _unread() -> int:
+    """Whoever read us (`| head`) has seen enough. Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return ExitCode.OK
 
 
 def _expected(error: Exception) -> CommandError | None:

@@ -63,6 +63,7 @@ class LocalNode:
         self.spec = spec
         self.started_at = 0.0  # time.perf_counter() when its process was made
         self._process: subprocess.Popen[bytes] | None = None
+        self._killed = False  # by us, on purpose
         self._addresses: Addresses | None = None
 
     @property
@@ -72,6 +73,11 @@ class LocalNode:
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def has_fallen(self) -> bool:
+        """It was started, and has ended with an error."""
+        return self._process is not None and bool(self._process.poll()) and not self._killed
 
     @property
     def pid(self) -> int:
@@ -92,6 +98,7 @@ class LocalNode:
         environment.pop("KONKORDAT_KEY", None)  # nodes know hashes only
         with self.spec.log.open("ab") as log:
             self.started_at = time.perf_counter()
+            self._killed = False
             self._process = subprocess.Popen(  # noqa: S603 -- our own program
                 self._command(),
                 env=environment,
@@ -120,11 +127,11 @@ class LocalNode:
         async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
             while time.perf_counter() < deadline:
                 if not self.running:
-                    raise self._failure("ended instead of getting ready")
+                    raise self.failure("ended instead of getting ready")
                 if await self._answers(client):
                     return time.perf_counter() - self.started_at
                 await asyncio.sleep(POLL_S)
-        raise self._failure(f"was not ready within {timeout_s:.0f} s")
+        raise self.failure(f"was not ready within {timeout_s:.0f} s")
 
     async def _answers(self, client: httpx.AsyncClient) -> bool:
         self._addresses = self._addresses or read_addresses(self.spec.data)
@@ -136,7 +143,8 @@ class LocalNode:
             return False
         return answer.status_code == 200
 
-    def _failure(self, what: str) -> CommandError:
+    def failure(self, what: str) -> CommandError:
+        """What became of the node, and what it said last."""
         said = last_line(self.spec.log)
         message = f"Node {self.name} {what}. It said: {said} (log: {self.spec.log})"
         return CommandError(message, ExitCode.NODE_FAILED, "node_failed")
@@ -144,6 +152,7 @@ class LocalNode:
     def kill(self) -> None:
         """End it as by kill -9: no goodbye, nothing flushed."""
         if self._process is not None:
+            self._killed = True
             self._process.kill()
             self._process.wait()
 

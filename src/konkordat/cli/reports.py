@@ -37,7 +37,8 @@ def problems_line(report: ImportReport) -> str:
         (len(report.speaker_clashes), "speaker clash", "speaker clashes"),
         (len(report.findings), "finding", "findings"),
     )
-    return _counted(counts)
+    present = [(n, one, many) for n, one, many in counts if n]
+    return _counted(present) if present else "no clash, nothing odd"
 
 
 def _counted(counts: Iterable[tuple[int, str, str]]) -> str:

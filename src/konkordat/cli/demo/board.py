@@ -12,7 +12,13 @@ from rich.text import Text
 
 from konkordat.cli.output import thousands
 
-_STYLES: Final = {"ready": "green", "cut off": "yellow", "lost": "red", "stopped": "red"}
+_STYLES: Final = {
+    "ready": "green",
+    "starting": "dim",
+    "cut off": "yellow",
+    "lost": "red",
+    "stopped": "red",
+}
 # Digests are told apart by colour as well: the same colour, the same digest.
 _DIGEST_STYLES: Final = ("cyan", "magenta", "yellow", "blue", "red")
 

@@ -89,14 +89,23 @@ class Actor:
                 error.status, error.code, error.detail, error.conflicts, error.alternatives
             )
 
-    async def write_plan(self, plan: ImportPlan) -> str:
-        """Import; the consistency token afterwards."""
+    async def write_plan(self, plan: ImportPlan) -> int:
+        """Import; how many sessions the node took without their slot."""
         result = await self.client.import_plan(plan)
         if result.failed:
             first = result.failed[0]
             message = f"Importing {first['type']} {first['id']}: {first['problem']}"
             raise CommandError(message, ExitCode.UNMET, "import_refused")
+        return len(result.slots_refused)
+
+    @property
+    def token(self) -> str:
+        """What this client has seen."""
         return self.client.token
+
+    async def speaker_clashes(self, event_id: str) -> int:
+        """Pairs of sessions with one speaker in both, as this node computes them."""
+        return len((await self.client.clashes(event_id))["speakers"])
 
     async def reach(self, token: str, timeout_s: float) -> None:
         """Wait until this node has what the token names."""
@@ -204,6 +213,10 @@ class Cast:
         if not (self._keep and self.is_up):
             await self._cluster.stop()
 
+    def fallen(self) -> CommandError | None:
+        """A node that has ended by itself, if one has."""
+        return self._cluster.fallen()
+
     def kill(self) -> None:
         """End the processes at once."""
         self._cluster.kill()
@@ -235,7 +248,8 @@ class Cast:
 
     def looks(self) -> list[NodeLook]:
         """The nodes as they were a moment ago."""
-        return [self._looks[name] for name in self.names if name in self._looks]
+        started = self._cluster.started
+        return [self._looks.get(name) or _coming(name) for name in self.names if name in started]
 
     async def _look(self, name: str) -> None:
         while True:
@@ -305,6 +319,16 @@ class Cast:
             message = f"The programme was not everywhere within {timeout_s:.0f} s."
             raise CommandError(message, ExitCode.UNMET, "not_reached") from None
 
+    async def all_show(self, sessions: int, timeout_s: float) -> None:
+        """Every stream has told of so many sessions. Raises CommandError."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                for eye in self.eyes.values():
+                    await eye.count(sessions)
+        except TimeoutError:
+            message = f"The streams did not show {sessions} sessions within {timeout_s:.0f} s."
+            raise CommandError(message, ExitCode.UNMET, "not_shown") from None
+
     async def all_agree(self, timeout_s: float) -> bool:
         """The same frontier and the same digest everywhere."""
         return await self._wait(
@@ -338,6 +362,11 @@ class Cast:
         """A node's digest, now."""
         digest: str = (await self.look(name))["nodes"][0]["digest"]
         return digest
+
+
+def _coming(name: str) -> NodeLook:
+    """A node that was started and has not been looked at."""
+    return NodeLook(name, 0, {}, 0.0, "", "starting")
 
 
 def _heard(status: dict[str, Any]) -> set[str]:

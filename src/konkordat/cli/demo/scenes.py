@@ -7,14 +7,17 @@ import time
 from typing import Any, Final
 
 from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
 from konkordat.cli.demo.cast import Actor, Cast, Refused, Written
 from konkordat.cli.demo.choices import Booked, Choices
 from konkordat.cli.demo.eyes import all_see
+from konkordat.cli.demo.names import Names
 from konkordat.cli.demo.stage import Stage
 from konkordat.cli.figures import Spread, spread_of
 from konkordat.cli.output import thousands
-from konkordat.cli.reports import figures_line, problems_line, refused_table
+from konkordat.cli.reports import figures_line, refused_table
 from konkordat.schedule.interchange.plan import ImportPlan
 
 SEEN_S_MAX: Final = 10.0  # milliseconds as a rule; then the promise is broken
@@ -23,6 +26,8 @@ EDITS: Final = 100  # enough for a percentile, in two seconds
 EDITS_PER_S: Final = 50.0
 QUEUED_EDITS: Final = 25  # on each side of the cut, besides those that are looked at
 SHOWN_REFUSED: Final = 3
+SHOWN_FREE: Final = 3
+CUT_HOLDS_S: Final = 2.5  # on a terminal, so that the lag is seen to grow
 
 
 class Figures(dict[str, Any]):
@@ -37,6 +42,7 @@ class Scenes:
         self.cast = cast
         self.plan = plan
         self.choices = choices
+        self.names = Names(plan)
         self.figures = Figures()
 
     # ---- 1
@@ -68,23 +74,24 @@ class Scenes:
         stage.say(f"[bold]{escape(report.title)}[/]: {figures_line(report)}")
         started = time.perf_counter()
         with stage.progress() as bars:
-            async with asyncio.TaskGroup() as tasks:
-                watching = tasks.create_task(self._watch_arrival(bars))
-                token = await cast.home.write_plan(self.plan)
-                await cast.all_reach(token, AGREE_S_MAX)
+            watching = asyncio.create_task(self._watch_arrival(bars))
+            try:
+                refused = await cast.home.write_plan(self.plan)
+                await cast.all_reach(cast.home.token, AGREE_S_MAX)
                 import_s = time.perf_counter() - started
-                await asyncio.gather(*(eye.count(report.sessions) for eye in cast.eyes.values()))
+                await cast.all_show(report.sessions, AGREE_S_MAX)
+            finally:
                 watching.cancel()
         counts = {name: await actor.count("sessions") for name, actor in cast.actors.items()}
         rooms = await cast.away.count("rooms")
-        refused = len(report.slots_refused)
+        clashes = await cast.away.speaker_clashes(self.plan.event_id)
         self.figures |= {
             "event": report.event,
             "sessions": min(counts.values()),
             "rooms": rooms,
             "speakers": report.speakers,
             "slots_refused": refused,
-            "speaker_clashes": len(report.speaker_clashes),
+            "speaker_clashes": clashes,
             "import_s": round(import_s, 3),
         }
         stage.show_board()
@@ -94,9 +101,17 @@ class Scenes:
             f"{thousands(report.sessions)} sessions and {rooms} rooms are at all {len(counts)} nodes,"
             f" {import_s:.2f} s after the import began",
         )
-        stage.say(
-            f"[dim]{problems_line(report)}; nothing is dropped: such sessions keep everything else[/]"
+        foreseen = (len(report.slots_refused), len(report.speaker_clashes))
+        stage.expect(
+            "clashes_found",
+            (refused, clashes) == foreseen,
+            f"reported, nothing dropped: {_few(refused, 'session')} without its slot, since an earlier one"
+            f" has the room; {_few(clashes, 'pair')} of overlapping sessions with a speaker in both",
         )
+        if report.findings:
+            stage.say(
+                f"[dim]{_few(len(report.findings), 'finding')} in the file; konkordat import lists them[/]"
+            )
         if 0 < refused <= SHOWN_REFUSED:
             stage.table(refused_table(report))
 
@@ -175,16 +190,20 @@ class Scenes:
         if isinstance(answer, Written):
             stage.expect("room_refused", False, "the room was given away twice")
             return
-        named = [c.get("title", {}).get(taken.language, c.get("id", "")) for c in answer.conflicts]
-        stage.say(f"[yellow]{answer.status} {answer.code}[/]  {escape(answer.detail)}")
+        named = [_quoted(self.names.of(conflict["id"])) for conflict in answer.conflicts]
+        detail = escape(self.names.put_into(answer.detail))
+        stage.say(f"[yellow]{answer.status} {answer.code}[/]  {detail}")
         stage.expect(
             "room_refused",
             answer.code == "slot_taken" and any(c.get("id") == taken.id for c in answer.conflicts),
-            f"it clashes with {_list([_quoted(title) for title in named])}, and nothing was written",
+            f"it clashes with {_list(named)}, and nothing was written",
         )
         if answer.alternatives:
-            free = "; ".join(_when(slot) for slot in answer.alternatives[:3])
+            free = "; ".join(self._place(slot) for slot in answer.alternatives[:SHOWN_FREE])
             stage.say(f"[dim]free instead: {escape(free)}[/]")
+
+    def _place(self, slot: dict[str, Any]) -> str:
+        return f"{self.names.of(slot.get('room', ''))} at {slot.get('local_start', '').replace('T', ' ')}"
 
     # ---- 5
 
@@ -215,6 +234,7 @@ class Scenes:
             f" subtitle, {QUEUED_EDITS} more sessions; one free room booked twice"
         )
         stage.show_board()
+        await stage.pause(CUT_HOLDS_S)
         stage.expect(
             "both_sides_wrote",
             looks[near.name] != looks[far.name],
@@ -306,12 +326,12 @@ class Scenes:
         entries = await cast.away.history("sessions", contested.id)
         group = f"title.{contested.language}"
         titles = [entry for entry in entries if group in entry.fields]
+        rows = Table.grid(padding=(0, 2))
         for entry in titles:
-            is_lost = entry.fields[group] == self.lost_title
-            mark = "[yellow]lost[/]" if is_lost else "    "
-            stage.say(
-                f"{mark} [dim]{entry.at} {entry.node:<8}[/] {escape(str(entry.fields[group]))}"
-            )
+            value = str(entry.fields[group])
+            mark = Text("lost", "yellow") if value == self.lost_title else Text("")
+            rows.add_row(Text(entry.at[11:23], "dim"), entry.node, mark, Text(value))
+        stage.table(rows)
         stage.expect(
             "loser_in_history",
             any(entry.fields[group] == self.lost_title for entry in titles),
@@ -335,6 +355,10 @@ class Scenes:
         stage.expect("audit_equal", equal, f"{len(trails)} exports, one hash")
 
 
+def _few(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
+
+
 def _retitled(session: Booked, actor: Actor) -> str:
     return f"{session.title} ({actor.name})"
 
@@ -346,10 +370,6 @@ def _quoted(text: str) -> str:
 def _list(items: list[str] | tuple[str, ...]) -> str:
     """One, two and three."""
     return f"{', '.join(items[:-1])} and {items[-1]}" if len(items) > 1 else "".join(items)
-
-
-def _when(slot: dict[str, Any]) -> str:
-    return f"{slot.get('local_start', '').replace('T', ' ')}"
 
 
 def _number(count: int) -> str:

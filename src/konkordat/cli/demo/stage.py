@@ -6,6 +6,7 @@ are lines only, and the table is printed when a scene asks for it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -22,7 +23,7 @@ from rich.text import Text
 from konkordat.cli.demo.board import NodeLook, board, plain_lines
 
 REFRESHES_PER_S: Final = 8  # smooth to the eye, and little work on two cores that five nodes want
-_INDENT: Final = (0, 0, 0, 3)
+_INDENT: Final = 3
 
 
 class Check(Struct, frozen=True):
@@ -74,7 +75,7 @@ class Stage:
         looks = self._looks()
         parts: list[RenderableType] = []
         if self._progress is not None:
-            parts.append(Padding(self._progress, _INDENT))
+            parts.append(_indented(self._progress))
         if looks:
             parts.append(board(looks))
         return Group(*parts)
@@ -91,23 +92,23 @@ class Stage:
 
     def say(self, text: str) -> None:
         """A line of the story, in rich's markup."""
-        self._console.print(Padding(Text.from_markup(text), _INDENT))
+        self._console.print(_indented(Text.from_markup(text)))
 
     def expect(self, name: str, ok: bool, detail: str) -> bool:
         """Check a promise: shown now, counted at the end."""
         self.checks.append(Check(name, ok, detail))
         mark = "[bold green]✓[/]" if ok else "[bold red]✗[/]"
-        self._console.print(Padding(_marked(mark, detail), _INDENT))
+        self._console.print(_indented(_marked(mark, detail)))
         return ok
 
     def table(self, rows: RenderableType) -> None:
-        self._console.print(Padding(rows, _INDENT))
+        self._console.print(_indented(rows))
 
     def show_board(self) -> None:
         """Show the table of nodes where it is not always on view."""
         if self._live is None:
             for line in plain_lines(self._looks()):
-                self._console.print(Padding(Text(line), _INDENT))
+                self._console.print(_indented(Text(line)))
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
@@ -136,13 +137,14 @@ class Stage:
         finally:
             self._progress = None
 
-    def checklist(self) -> None:
-        """The end: every promise once more, in short."""
-        grid = Table.grid(padding=(0, 1))
-        for check in self.checks:
-            mark = "[green]✓[/]" if check.ok else "[bold red]✗[/]"
-            grid.add_row(mark, check.name.replace("_", " "), Text(check.detail, "dim"))
-        self._console.print(Padding(grid, _INDENT))
+    async def pause(self, seconds: float) -> None:
+        """Give people time to look. Programs need none."""
+        if self._live is not None:
+            await asyncio.sleep(seconds)
+
+
+def _indented(what: RenderableType) -> Padding:
+    return Padding.indent(what, _INDENT)
 
 
 def _marked(mark: str, detail: str) -> Table:

@@ -19,10 +19,12 @@ from konkordat.cli.demo.scenes import Scenes
 from konkordat.cli.demo.stage import Stage
 from konkordat.cli.demo.summary import say_how_to_go_on, sum_up
 from konkordat.cli.exits import CommandError, ExitCode
+from konkordat.cli.failures import failure_of
 from konkordat.cli.output import console_for, emit_json
 from konkordat.schedule.interchange.plan import ImportPlan, plan_import
 
 NODES_MIN: Final = 3  # one writes, one is cut off, and one has to hear of both
+BETWEEN_SCENES_S: Final = 1.0  # on a terminal; long enough to read a line
 NODES_MAX: Final = 9  # a machine that runs more has better things to do
 
 
@@ -47,8 +49,10 @@ def run_demo(options: DemoOptions) -> int:
     performance = _Performance(options, console, folder, plan, choices)
     try:
         code = asyncio.run(performance.play())
-    except BaseException:
+    except BaseException as error:
         performance.end_processes()
+        if options.data is None and not isinstance(error, Exception):
+            shutil.rmtree(folder, ignore_errors=True)
         raise
     if code == ExitCode.OK and options.data is None and not options.keep:
         shutil.rmtree(folder, ignore_errors=True)
@@ -108,19 +112,25 @@ class _Performance:
             try:
                 with stage:
                     await _all(scenes)
-            except CommandError as error:
+            except (
+                Exception
+            ) as error:  # whatever is known ends the story, anything else is a defect
+                failure = self.cast.fallen() or failure_of(error)
+                if failure is None:
+                    raise
                 # Something did not come about at all: it is the promise that was not kept.
-                failure = error
-                stage.expect(error.kind, False, escape(error.message))
+                stage.expect(failure.kind, False, escape(failure.message))
             took_s = time.perf_counter() - started
             promised = all(check.ok for check in stage.checks)
-            sum_up(self.console, stage, took_s)
+            sum_up(self.console, stage, scenes.figures, took_s)
             if self.options.keep and self.cast.is_up:
                 say_how_to_go_on(self.console, self.cast)
         if self.options.as_json:
             emit_json(self._result(scenes, stage, took_s))
         if promised:
             return ExitCode.OK
+        if not self.options.keep:
+            self.console.print(f"   [dim]the nodes' logs are in {escape(str(self.cast.folder))}[/]")
         if failure is not None and failure.code != ExitCode.UNMET:
             return failure.code
         return ExitCode.UNMET
@@ -146,10 +156,14 @@ class _Performance:
 
 
 async def _all(scenes: Scenes) -> None:
-    await scenes.meet()
-    await scenes.arrive()
-    await scenes.spread()
-    await scenes.refuse()
-    await scenes.part()
-    await scenes.remember()
-    await scenes.audit()
+    for scene in (
+        scenes.meet,
+        scenes.arrive,
+        scenes.spread,
+        scenes.refuse,
+        scenes.part,
+        scenes.remember,
+        scenes.audit,
+    ):
+        await scene()
+        await scenes.stage.pause(BETWEEN_SCENES_S)

@@ -3,43 +3,83 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
 
 from konkordat.cli.demo.cast import Cast
-from konkordat.cli.demo.stage import Stage
+from konkordat.cli.demo.stage import Check, Stage
+from konkordat.cli.output import thousands
 
 _OWNER_ONLY: Final = 0o600
 
 
-def sum_up(console: Console, stage: Stage, took_s: float) -> None:
-    """One line of verdict, and what did not hold."""
+def sum_up(console: Console, stage: Stage, figures: Mapping[str, Any], took_s: float) -> None:
+    """The checklist, the figures, the verdict."""
+    console.print("\n[bold]Summary[/]")
+    console.print("   " + "  ".join(_ticked(check) for check in stage.checks))
+    line = _figures_line(figures)
+    if line:
+        console.print(f"   [dim]{line}[/]")
     unmet = [check for check in stage.checks if not check.ok]
-    console.print()
     if unmet:
-        names = ", ".join(check.name for check in unmet)
         console.print(
-            f"[bold red]✗ {len(unmet)} of {len(stage.checks)} expectations unmet: {names}[/]"
-            f" ({took_s:.1f} s)"
+            f"   [bold red]{len(unmet)} of {len(stage.checks)} expectations unmet[/] ({took_s:.1f} s)"
         )
+        for check in unmet:
+            console.print(f"   [red]✗ {check.name}[/]: {check.detail}")
     else:
-        console.print(f"[bold green]✓ all {len(stage.checks)} expectations met[/] ({took_s:.1f} s)")
+        console.print(
+            f"   [bold green]All {len(stage.checks)} expectations met[/] ({took_s:.1f} s)"
+        )
+
+
+def _ticked(check: Check) -> str:
+    mark = "[green]✓[/]" if check.ok else "[bold red]✗[/]"
+    # The blanks inside a name do not break.
+    name = check.name.replace("_", "\N{NO-BREAK SPACE}")
+    return f"{mark}\N{NO-BREAK SPACE}{name}"
+
+
+def _figures_line(figures: Mapping[str, Any]) -> str:
+    parts: list[str] = []
+    if "import_s" in figures:
+        parts.append(
+            f"{thousands(figures['sessions'])} sessions at {figures['nodes']} nodes in"
+            f" {figures['import_s']:.2f} s"
+        )
+    if "visible_ms" in figures:
+        visible = figures["visible_ms"]
+        parts.append(
+            f"a change visible elsewhere: p50 {visible['p50']:.1f} ms, p99 {visible['p99']:.1f} ms"
+        )
+    if "healed_s" in figures:
+        parts.append(f"in agreement {figures['healed_s']:.1f} s after the cut was mended")
+    return "; ".join(parts)
 
 
 def say_how_to_go_on(console: Console, cast: Cast) -> None:
-    """Addresses, the key, and how to stop. The key is in a file, not in the history of a terminal."""
+    """Addresses, keys, and how to stop. The keys go into a file that only its owner can read."""
     file = cast.folder / "env"
     descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, _OWNER_ONLY)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(f'export KONKORDAT_URL="{" ".join(cast.urls.values())}"\n')
         out.write(f"export KONKORDAT_KEY={cast.key}\n")
-        out.write(f"export KONKORDAT_ADMIN_KEY={cast.admin_key}\n")
-    console.print("\n[bold]The nodes go on running.[/]")
+        out.write(
+            f"# The operator's, for `konkordat key`:\n# export KONKORDAT_KEY={cast.admin_key}\n"
+        )
+    console.print("\n[bold]The nodes go on running[/]")
     for name, url in cast.urls.items():
-        console.print(f"  {name:<8} {url}", highlight=False)
-    console.print(f"\n  [dim]$[/] . {escape(str(file))}     [dim]# addresses and keys[/]")
-    console.print("  [dim]$[/] konkordat status --watch")
+        console.print(f"   {name:<8} {url}")
     pids = " ".join(map(str, cast.pids))
-    console.print(f"  [dim]$[/] kill {pids}     [dim]# stops them[/]")
+    commands = (
+        (f". {file}", "addresses and key for this shell"),
+        ("konkordat status --watch", ""),
+        ("konkordat watch", "changes as they happen"),
+        (f"kill {pids} && rm -r {cast.folder}", "the end"),
+    )
+    for command, what in commands:
+        told = f"  [dim]# {what}[/]" if what else ""
+        console.print(f"   [dim]$[/] {escape(command)}{told}", soft_wrap=True)
