@@ -28,7 +28,7 @@ from konkordat.node.transport import Keys, LinkSettings, transport_config
 from konkordat.replica.messages import PeerJoined, PeerLeft, Received
 from konkordat.wire.codec import FRAME_BYTES_MAX, Codec
 from konkordat.wire.errors import ForeignFrameError, WireError
-from konkordat.wire.messages import Heartbeat, Message
+from konkordat.wire.messages import Message
 
 PROBE_TIMEOUT_S: Final = 0.5  # an address within reach answers in a few round trips
 REOPEN_TRIES: Final = 20  # after closing, the old listener's port may be busy for a moment
@@ -233,9 +233,6 @@ class Links:
             raise ForeignFrameError(f"its key says {sender} and its envelope {named}")
         self._received[type(message)].inc()
         self._metrics.received_bytes.inc(len(frame))
-        if isinstance(message, Heartbeat):
-            with self._presence_lock:
-                self._presence.heard(sender)
         if not self._inbox.offer_message(Received(sender, message), len(frame)):
             self._dropped("inbox_full", sender, type(message).__name__)
 
@@ -298,11 +295,6 @@ class Links:
     def present(self) -> frozenset[NodeName]:
         """Peers that are linked now."""
         return self._presence.present
-
-    @property
-    def heard(self) -> frozenset[NodeName]:
-        """Peers that have told us their state since the links were opened."""
-        return self._presence.heard_from
 
     @property
     def name_taken(self) -> bool:

@@ -7,8 +7,13 @@ one of its sessions is.
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Final
 
 from konkordat.kernel.ids import NodeName
+
+SESSIONS_MAX: Final = (
+    512  # several for each of the most peers a mesh may have; strangers cannot fill our memory
+)
 
 
 class Presence:
@@ -20,7 +25,6 @@ class Presence:
         self._mine: set[str] = set()  # every session of this process: old ones linger at peers
         self._current = ""
         self._present: frozenset[NodeName] = frozenset()
-        self._heard: frozenset[NodeName] = frozenset()
         self._name_taken = False
 
     def began(self, session: str) -> None:
@@ -35,6 +39,8 @@ class Presence:
         """A token appeared. True if with it the peer did."""
         if name == self._own and session in self._mine:
             return False
+        if sum(map(len, self._sessions.values())) >= SESSIONS_MAX:
+            return False
         self._sessions[name].add(session)
         before = self._present
         self._settle()
@@ -43,21 +49,17 @@ class Presence:
     def went(self, name: NodeName, session: str) -> bool:
         """A token is gone. True if with it the peer is."""
         self._sessions[name].discard(session)
+        if not self._sessions[name]:
+            del self._sessions[name]
         before = self._present
         self._settle()
         return name in before and name not in self._present
-
-    def heard(self, name: NodeName) -> None:
-        """A peer told its state."""
-        if name not in self._heard:
-            self._heard = self._heard | {name}
 
     def ended(self) -> frozenset[NodeName]:
         """Our session was closed: who was there is not any more."""
         gone = self._present
         self._current = ""
         self._sessions.clear()
-        self._heard = frozenset()
         self._settle()
         return gone
 
@@ -65,15 +67,10 @@ class Presence:
         there = frozenset(name for name, sessions in self._sessions.items() if sessions)
         self._name_taken = self._own in there
         self._present = there - {self._own}
-        self._heard &= self._present
 
     @property
     def present(self) -> frozenset[NodeName]:
         return self._present
-
-    @property
-    def heard_from(self) -> frozenset[NodeName]:
-        return self._heard
 
     @property
     def name_taken(self) -> bool:

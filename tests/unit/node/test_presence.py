@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from konkordat.kernel.ids import NodeName
-from konkordat.node.presence import Presence
+from konkordat.node.presence import SESSIONS_MAX, Presence
 
 GENEVA, BASEL, ZURICH = NodeName("geneva"), NodeName("basel"), NodeName("zurich")
 
@@ -60,12 +60,20 @@ def test_our_earlier_session_does_not_take_our_name() -> None:
     assert not there.name_taken
 
 
+def test_tokens_beyond_every_reason_are_not_kept() -> None:
+    there = presence()
+    for n in range(SESSIONS_MAX + 10):
+        there.came(NodeName(f"n{n}"), "s")
+    assert len(there.present) == SESSIONS_MAX
+    for n in range(SESSIONS_MAX + 10):
+        there.went(NodeName(f"n{n}"), "s")
+    assert there.came(GENEVA, "a")
+
+
 def test_with_our_session_everybody_is_gone() -> None:
     there = presence()
     there.came(GENEVA, "a")
     there.came(BASEL, "b")
-    there.heard(GENEVA)
     assert there.ended() == {GENEVA, BASEL}
     assert there.present == frozenset()
-    assert there.heard_from == frozenset()
     assert not there.is_current("mine")
