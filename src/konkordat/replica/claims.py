@@ -33,6 +33,8 @@ class ClaimBook:
         self._laid: dict[
             ClaimId, DecidedClaim
         ] = {}  # new, moved or decided otherwise by this commit
+        # The same by resource: a commit of many bookings must not look through all of them for each.
+        self._laid_on: dict[Resource, dict[ClaimId, DecidedClaim]] = {}
         # Ordered, as everything here that is iterated: a set of texts comes out in another order in every process.
         self._gone: dict[ClaimId, None] = {}
         self._seen: dict[ClaimId, DecidedClaim] = {}  # as the store has them, of what was read
@@ -46,13 +48,13 @@ class ClaimBook:
             if now.get(id) != claim:
                 self._dirty[_span(claim)] = None
                 if id not in now:
-                    self._laid.pop(id, None)
+                    self._take_away(id)
                     self._gone[id] = None
         for id, claim in now.items():
             if was.get(id) != claim:
                 self._dirty[_span(claim)] = None
                 self._gone.pop(id, None)
-                self._laid[id] = DecidedClaim(claim, ClaimState.TENTATIVE)
+                self._lay(DecidedClaim(claim, ClaimState.TENTATIVE))
 
     def capacity_changed(self, resource: Resource) -> None:
         """All claims of the resource are decided anew."""
@@ -67,11 +69,15 @@ class ClaimBook:
             self._seen.setdefault(id, decided)
             if id not in self._laid and id not in self._gone:
                 found[id] = decided
-        found |= {
-            id: decided
-            for id, decided in self._laid.items()
-            if any(_overlaps(decided.claim, span) for span in spans)
-        }
+        by_resource: dict[Resource, list[Span]] = {}
+        for span in spans:
+            by_resource.setdefault(span.resource, []).append(span)
+        for resource, parts in by_resource.items():
+            found |= {
+                id: decided
+                for id, decided in self._laid_on.get(resource, {}).items()
+                if any(_overlaps(decided.claim, span) for span in parts)
+            }
         return found
 
     def granted(self, resource: Resource, start_ms: int, until_ms: int) -> list[Claim]:
@@ -79,6 +85,20 @@ class ClaimBook:
         found = self.on([Span(resource, start_ms, until_ms)]).values()
         held = [d.claim for d in found if d.state is ClaimState.CONFIRMED]
         return sorted(held, key=lambda c: (c.start_ms, c.order))
+
+    def _lay(self, decided: DecidedClaim) -> None:
+        """Put a claim over what the store has; one that moved leaves its old resource."""
+        id = decided.claim.id
+        before = self._laid.get(id)
+        if before is not None and before.claim.resource != decided.claim.resource:
+            self._take_away(id)
+        self._laid[id] = decided
+        self._laid_on.setdefault(decided.claim.resource, {})[id] = decided
+
+    def _take_away(self, id: ClaimId) -> None:
+        before = self._laid.pop(id, None)
+        if before is not None:
+            del self._laid_on[before.claim.resource][id]
 
     def settle(self, owners: Mapping[RecordKey, Record | None]) -> None:
         """Decide everything that hangs together with what changed. `owners` gives the capacity of resources."""
@@ -94,7 +114,7 @@ class ClaimBook:
             decisions = decide((d.claim for d in present.values()), capacity)
             for id, decided in decisions.items():
                 if decided != present[id]:
-                    self._laid[id] = decided
+                    self._lay(decided)
 
     def dirty_owners(self) -> list[RecordKey]:
         """The records that say the capacity of what `settle` will look at."""
@@ -144,11 +164,8 @@ def _span(claim: Claim) -> Span:
 
 
 def _overlaps(claim: Claim, span: Span) -> bool:
-    return (
-        claim.resource == span.resource
-        and claim.start_ms < span.until_ms
-        and span.start_ms < claim.until_ms
-    )
+    """Of a claim on the span's resource."""
+    return claim.start_ms < span.until_ms and span.start_ms < claim.until_ms
 
 
 def _within(inner: Span, outer: Span) -> bool:
