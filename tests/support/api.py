@@ -42,6 +42,8 @@ from konkordat.store.port import Reader
 from konkordat.store.sqlite import open_sqlite
 from konkordat.wire.messages import Message
 
+Queue = asyncio.Queue[Committed | Exception]
+
 START_MS = 1_811_000_000_000  # 2027-05-22
 OPERATOR_KEY = keys.mint(Tenant("_system"), bytes(range(42)))
 
@@ -64,8 +66,8 @@ class TrialGate:
         self.stopped = ""
         self._reader = self.store.reader()
         self._frontier: Mapping[Origin, int] = self.store.book.frontier
-        self._feeds: set[asyncio.Queue[Committed | Exception]] = set()
-        self._moved = asyncio.Condition()
+        # With the loop of each, since a test delivers from another thread.
+        self._feeds: dict[Queue, asyncio.AbstractEventLoop] = {}
 
     # Writing and reading -------------------------------------------------------------------------
 
@@ -96,8 +98,7 @@ class TrialGate:
             case Committed():
                 self._frontier = effect.frontier
                 self.commits.append(effect)
-                for queue in self._feeds:
-                    queue.put_nowait(effect)
+                self._feed(effect)
             case Broadcast(message=message):
                 self.sent.append((None, message))
             case Sent(peer=peer, message=message):
@@ -119,16 +120,14 @@ class TrialGate:
 
     @asynccontextmanager
     async def feed(self) -> AsyncIterator[AsyncIterator[Committed]]:
-        queue: asyncio.Queue[Committed | Exception] = asyncio.Queue()
-        self._feeds.add(queue)
+        queue: Queue = asyncio.Queue()
+        self._feeds[queue] = asyncio.get_running_loop()
         try:
             yield self._follow(queue)
         finally:
-            self._feeds.discard(queue)
+            del self._feeds[queue]
 
-    async def _follow(
-        self, queue: asyncio.Queue[Committed | Exception]
-    ) -> AsyncIterator[Committed]:
+    async def _follow(self, queue: Queue) -> AsyncIterator[Committed]:
         while True:
             item = await queue.get()
             if isinstance(item, Exception):
@@ -137,8 +136,11 @@ class TrialGate:
 
     def break_feed(self, error: Exception | None = None) -> None:
         """What a reader that is too slow gets, or everybody when the node stops."""
-        for queue in self._feeds:
-            queue.put_nowait(error or FeedGap())
+        self._feed(error or FeedGap())
+
+    def _feed(self, item: Committed | Exception) -> None:
+        for queue, loop in self._feeds.items():
+            loop.call_soon_threadsafe(queue.put_nowait, item)
 
     # The rest ------------------------------------------------------------------------------------
 
@@ -259,6 +261,11 @@ class Node:
         made = self.operator.post("/v2/keys", body)
         assert made.status_code == 201, made.text
         return Caller(self.client, made.json()["key"])
+
+    def settle(self) -> None:
+        """Let the app take in what was fed to it."""
+        with self.client.portal() as portal:
+            portal.call(asyncio.sleep, 0.02)
 
     def caller(self, other: Caller) -> Caller:
         """The same key at this node."""

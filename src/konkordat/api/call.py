@@ -74,8 +74,11 @@ class Call:
 
     @property
     def tenant(self) -> str:
-        """The tenant of whoever calls: from the credential, never from the request."""
+        """The tenant of whoever calls: from the credential, never from the request. Raises Problem for the operator, who
+        administers and has no schedule."""
         assert self.credential is not None, "a route without `needs` has no tenant"
+        if self.credential.is_operator:
+            raise no_schedule()
         return self.credential.tenant
 
     def header(self, name: bytes) -> str:
@@ -207,6 +210,12 @@ class Call:
     def _check_connected(message: Mapping[str, Any]) -> None:
         if message["type"] == "http.disconnect":
             raise Problem("bad_request", "The connection was closed before the body was complete.")
+
+
+def no_schedule() -> Problem:
+    """The problem of an operator who asks for a schedule."""
+    detail = "The operator's key has no schedule. Make a key for a tenant: POST /v2/keys."
+    return Problem("scope_missing", detail)
 
 
 def body_too_large(limit: int) -> Problem:

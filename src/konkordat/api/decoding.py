@@ -35,8 +35,9 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes, pointer: str = "") -> 
 
 
 def refused_value(error: msgspec.ValidationError, body: bytes, pointer: str = "") -> Problem:
-    """Why well-formed JSON does not fit. Too deep comes first: it is the reason for whatever else is wrong."""
-    if _brackets(body) > JSON_DEPTH_MAX:
+    """Why well-formed JSON does not fit. Too deep comes first: it is the reason for whatever else is wrong. Of a number
+    that no computer holds, msgspec does not say the whole place."""
+    if _brackets(body) > JSON_DEPTH_MAX or "out of range" in str(error):
         deeper = _examine(body, pointer)
         if deeper is not None:
             return deeper

@@ -11,7 +11,7 @@ from typing import Any, Final, assert_never
 import msgspec
 
 from konkordat.api.auth import Credential
-from konkordat.api.call import Call
+from konkordat.api.call import Call, no_schedule
 from konkordat.api.problems import FieldError, Problem
 from konkordat.api.views import FORMS, claim_view, version
 from konkordat.kernel.change import RequestMark
@@ -58,6 +58,8 @@ def make_command(
 ) -> Command:
     """One transaction for the gate. Its cause is the request's id, so that logs and audit lead back to it; `part` tells
     the operations of a batch apart."""
+    if caller.credential.is_operator:
+        raise no_schedule()
     tenant = Tenant(caller.credential.tenant)
     return Command(
         f"{caller.request_id}.{part}" if part else caller.request_id,
