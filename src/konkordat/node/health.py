@@ -1,6 +1,6 @@
 """Whether clients should come here, and what an operator should look at.
 
-joining → ready, once: alone, or not far behind the peers that were there at the start. Later lag never makes a ready
+joining → ready, once: alone, or with all that the peers had when they were first heard. Later lag never makes a ready
 node unready, or a busy cluster would refuse everybody. A fenced node (its clock disagrees with the majority's) reads
 but does not write and is not ready; a stopping or failed one is not ready either.
 """
@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from konkordat.kernel.frontier import distance
+from konkordat.kernel.frontier import joined
+from konkordat.kernel.ids import NodeName, Origin
 from konkordat.replica.status import PeerView, ReplicaStatus
 
 ALONE_AFTER_S: Final = (
     0.6  # who has peers to dial gives them this long: they answer within 0.1 s if they are up
 )
-FAR_BEHIND: Final = 200  # batches; under load a few are always on their way
 OFFSET_WORTH_A_WORD_MS: Final = 200  # well before the bound at which stamps are held back
 
 
@@ -31,6 +31,8 @@ class Health:
         self._monotonic_s = monotonic_s
         self._opened_s: float | None = None
         self._joined = False
+        self._goal: dict[Origin, int] = {}
+        self._asked: set[NodeName] = set()  # peers whose state is in the goal
         self._fenced = False
         self._stopping = False
         self._failure = ""
@@ -55,8 +57,26 @@ class Health:
         heard = [peer for peer in linked if peer.alive]
         if len(heard) < len(linked) and not waited:
             return False
-        # With nobody heard there is nobody to be behind: a node answers alone.
-        return all(distance(status.frontier, peer.frontier) <= FAR_BEHIND for peer in heard)
+        for peer in heard:
+            if peer.name not in self._asked:
+                self._asked.add(peer.name)
+                self._goal = joined(self._goal, peer.frontier)
+        return self._has_goal(status, heard)
+
+    def _has_goal(self, status: ReplicaStatus, heard: list[PeerView]) -> bool:
+        """Whether we have what the peers had when we first heard them, as far as anybody still has it for us.
+
+        What they have written since is lag, and under load never nothing. With nobody heard there is nobody to be
+        behind: a node answers alone.
+        """
+        there: dict[Origin, int] = {}
+        for peer in heard:
+            there = joined(there, peer.frontier)
+        return all(
+            status.frontier.get(origin, 0) >= min(seq, there.get(origin, 0))
+            for origin, seq in self._goal.items()
+            if origin not in status.quarantined
+        )
 
     def name_is_taken(self, taken: bool) -> None:
         """Another living node has our name, or no longer."""

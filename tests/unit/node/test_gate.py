@@ -221,6 +221,7 @@ async def test_a_reader_of_a_stopping_node_gets_what_there_is_and_then_the_end()
 async def test_status_tells_how_far_each_peer_is() -> None:
     scene = Scene()
     now_ms = scene.gate.now_ms()
+    scene.take(status=ReplicaStatus(ZURICH, Hlc(1), {ZURICH: 1}, EMPTY, False, (), {}, 0))
     behind = peer("geneva", {ZURICH: 1, GENEVA: 3}, heard_ms=now_ms)
     lost = peer("basel", {}, heard_ms=0)
     scene.take(committed=(committed({ZURICH: 4, GENEVA: 1}),))

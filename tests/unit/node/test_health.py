@@ -5,7 +5,7 @@ from __future__ import annotations
 from konkordat.kernel.digest import EMPTY
 from konkordat.kernel.hlc import Hlc
 from konkordat.kernel.ids import NodeName, Origin
-from konkordat.node.health import ALONE_AFTER_S, FAR_BEHIND, Health
+from konkordat.node.health import ALONE_AFTER_S, Health
 from konkordat.replica.status import PeerView, ReplicaStatus
 
 GENEVA = Origin("geneva.0")
@@ -64,8 +64,29 @@ def test_far_behind_it_is_joining_until_it_has_caught_up() -> None:
     scene = Scene()
     scene.now_s += ALONE_AFTER_S + 0.1
     assert scene.hears(geneva(100_000)) == "joining"
-    assert scene.hears(geneva(100_000), ours=50_000) == "joining"
-    assert scene.hears(geneva(100_000), ours=100_000 - FAR_BEHIND) == "ready"
+    assert scene.hears(geneva(100_500), ours=50_000) == "joining"
+    assert scene.hears(geneva(101_000), ours=99_999) == "joining"
+    assert scene.hears(geneva(101_500), ours=100_000) == "ready"  # what came since is lag
+
+
+def test_what_nobody_has_any_more_is_not_waited_for() -> None:
+    scene = Scene()
+    assert scene.hears(geneva(100)) == "joining"
+    assert scene.hears(geneva(60), ours=50) == "joining"  # geneva is back, with an older disk
+    assert scene.hears(geneva(60), ours=60) == "ready"
+    alone = Scene()
+    alone.hears(geneva(100))
+    alone.now_s += ALONE_AFTER_S + 0.1
+    assert alone.hears(geneva(100, alive=False)) == "ready"
+
+
+def test_what_is_held_back_is_not_waited_for() -> None:
+    scene = Scene()
+    status = ReplicaStatus(
+        Origin("zurich.0"), Hlc(1), {}, EMPTY, False, (geneva(100),), {GENEVA: "why"}, 0
+    )
+    scene.health.heard(status)
+    assert scene.health.name == "ready"
 
 
 def test_once_ready_lag_alone_does_not_turn_clients_away() -> None:
