@@ -34,8 +34,8 @@ from konkordat.replica.status import ReplicaStatus
 from konkordat.store.port import StoreError
 from konkordat.wire.messages import Message
 
-# Commits begin at least this far apart. Each costs about 300 µs however small it is, a sync of the disk, and wakes every
-# peer, so under load few large commits beat many small ones: on two busy cores with five nodes at 2 000 changes/s the
+# Commits begin at least this far apart. Each costs about 300 µs however small it is, a sync of the disk, and wakes all
+# peers, so under load few large commits beat many small ones: on two busy cores with five nodes at 2 000 changes/s the
 # p99 of an acknowledgement fell to less than half of what it was without. A change that comes alone never waits.
 COMMITS_APART_S: Final = 0.005
 STOP_DRAINS_MAX: Final = 64  # at a stop, what waits is still carried out: several full inboxes
