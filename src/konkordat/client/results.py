@@ -38,6 +38,7 @@ class OperationResult(msgspec.Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
+        """True if it was carried out."""
         return self.status < 400
 
 
@@ -48,6 +49,7 @@ class BatchResult(msgspec.Struct, frozen=True):
 
     @property
     def refused(self) -> list[OperationResult]:
+        """The operations that were not carried out; each has its `problem`."""
         return [r for r in self.results if not r.ok]
 
 
