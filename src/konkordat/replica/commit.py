@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from konkordat.kernel.change import Change, SealedBatch, Transaction
+from konkordat.kernel.change import Change, RequestMark, SealedBatch, Transaction
 from konkordat.kernel.claim import Claim, DecidedClaim, Resource
 from konkordat.kernel.digest import EMPTY, Summary, summary_of
 from konkordat.kernel.hlc import Hlc, Stamp, ms_of
@@ -21,7 +21,6 @@ from konkordat.replica.claims import ClaimBook
 from konkordat.replica.domain import Domain
 from konkordat.replica.messages import FeedEntry
 from konkordat.store.port import (
-    ANSWER_LIFE_MS,
     AnswerRow,
     HistoryRow,
     LogRow,
@@ -29,6 +28,9 @@ from konkordat.store.port import (
     RecordWrite,
     WriteSet,
 )
+
+# A request mark, and the records that its request wrote.
+Repeat = tuple[RequestMark, tuple[RecordKey, ...]]
 
 
 class Applied(msgspec.Struct, frozen=True, gc=False):
@@ -56,6 +58,9 @@ class Commit:
         self._log: list[LogRow] = []
         self._history: list[HistoryRow] = []
         self._answers: list[AnswerRow] = []
+        self.answered: dict[
+            bytes, Repeat
+        ] = {}  # by key hash: requests answered by batches of this commit
         self._applied: list[Applied] = []
 
     # View ------------------------------------------------------------------------------------
@@ -146,6 +151,8 @@ class Commit:
                 )
                 position += 1
             if transaction.request is not None:
+                keys = tuple([change.key for change in transaction.changes])
+                self.answered[transaction.request.key_hash] = (transaction.request, keys)
                 at_ms = ms_of(transaction.hlc)
                 self._answers.append(
                     AnswerRow(transaction.request, batch.origin, batch.seq, number, at_ms)
@@ -157,7 +164,7 @@ class Commit:
     def empty(self) -> bool:
         return not self._log and not self._last
 
-    def write_set(self, hlc: Hlc, forget: bool) -> tuple[WriteSet, Summary, Summary]:
+    def write_set(self, hlc: Hlc, forget_before_ms: int) -> tuple[WriteSet, Summary, Summary]:
         """The write set, and what the commit takes from and adds to the root digest."""
         taken = added = EMPTY
         records = []
@@ -173,7 +180,7 @@ class Commit:
             self._answers,
             self.claims.changed(),
             self.claims.gone(),
-            self.now_ms - ANSWER_LIFE_MS if forget else 0,
+            forget_before_ms,
         )
         return write, taken, added
 

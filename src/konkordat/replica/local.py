@@ -14,7 +14,6 @@ from konkordat.kernel.change import (
     TRANSACTION_CHANGES_MAX,
     Batch,
     Change,
-    RequestMark,
     Transaction,
 )
 from konkordat.kernel.claim import DecidedClaim
@@ -24,15 +23,12 @@ from konkordat.kernel.merge import apply, later_life
 from konkordat.kernel.policy import Policies
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
-from konkordat.replica.commit import Commit
+from konkordat.replica.commit import Commit, Repeat
 from konkordat.replica.domain import Domain, Write
 from konkordat.replica.messages import Accepted, Answered, Command, Outcome, Replayed
 from konkordat.store.port import AnswerRow, Reader
-from konkordat.wire.batches import check_groups, check_key, open_body, seal
+from konkordat.wire.batches import LIFE_MAX, check_groups, check_key, open_body, seal
 from konkordat.wire.errors import MalformedError
-
-# A request mark, and the records that its request wrote.
-Repeat = tuple[RequestMark, tuple[RecordKey, ...]]
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -133,7 +129,7 @@ class LocalWrites:
         if refuse:
             made.refused = [(c.cause_id, UNWILLING[refuse]) for c in commands]
             return made
-        repeats = self._done_before(commands)
+        repeats = self._done_before(commands) | commit.answered
         commit.load(key for c in commands for key in self._domain.reads(c.body))
         batch = _Open()
         for command in commands:
@@ -281,6 +277,8 @@ def _unfit(changes: Iterable[Change], command: Command, reason: str) -> str:
         for change in changes:
             check_key(change.key)
             check_groups(change.fields)
+            if change.life >= LIFE_MAX:
+                return "the record was deleted and made anew too often, or a peer says so"
         f"{command.actor}{command.cause_id}{command.trace}{reason}".encode()
     except MalformedError as error:
         return str(error)

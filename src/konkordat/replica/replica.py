@@ -37,7 +37,7 @@ from konkordat.replica.messages import (
 )
 from konkordat.replica.settings import DATA_FORMAT, HEARTBEAT_MS, ReplicaSettings
 from konkordat.replica.status import PeerView, ReplicaStatus
-from konkordat.store.port import Store
+from konkordat.store.port import ANSWER_LIFE_MS, Store
 from konkordat.wire.messages import (
     Compare,
     Fetch,
@@ -50,6 +50,8 @@ from konkordat.wire.messages import (
 )
 
 FORGET_EVERY_MS: Final = 60_000  # how often old request marks are deleted
+# Our clock, or we, made a leap: nothing is forgotten until peers had time to tell whether the clock is right.
+LEAP_MS: Final = 10_000
 SERVE_BYTES_MAX: Final = 1 << 20  # a page, whatever was asked for
 SERVE_ROWS_MAX: Final = 512  # batches in a page
 STATES_BYTES_MAX: Final = (
@@ -83,6 +85,7 @@ class Replica:
         self._fenced = False
         self._stopping = False
         self._beat_at_ms = 0
+        self._now_ms = 0  # of the last call
         self._forget_at_ms = 0
         self._effects: list[Effect] = []
 
@@ -97,6 +100,9 @@ class Replica:
         that we do not have: then nothing of it was acknowledged, and the replica must not be used any more.
         """
         self._effects = []
+        if now_ms > self._now_ms + LEAP_MS:
+            self._forget_at_ms = now_ms + FORGET_EVERY_MS
+        self._now_ms = now_ms
         self._check_own_history(inputs)
         commands = [i for i in inputs if isinstance(i, Command)]
         bodies = [(i.peer, _bodies(i)) for i in inputs if isinstance(i, Received)]
@@ -146,7 +152,9 @@ class Replica:
         )
         if not commit.empty:
             forget = now_ms >= self._forget_at_ms
-            write, taken, added = commit.write_set(made.hlc, forget)
+            write, taken, added = commit.write_set(
+                made.hlc, self._oldest_time_ms(now_ms) - ANSWER_LIFE_MS if forget else 0
+            )
             self._store.commit(write)
             # Durable. From here on the new state is ours, and may be told.
             self._root = self._root.minus(taken).plus(added)
@@ -196,6 +204,10 @@ class Replica:
             event = "clock_fenced" if fenced else "clock_unfenced"
             self._journal("error" if fenced else "info", event)
         return "clock" if fenced else ""
+
+    def _oldest_time_ms(self, now_ms: int) -> int:
+        """The time by the slowest clock that we know of: what a wrong clock makes us forget cannot be had back."""
+        return now_ms + min([0, *self._peers.clocks(now_ms).values()])
 
     def _push(self, bodies: Sequence[bytes], now_ms: int) -> None:
         group: list[bytes] = []
@@ -310,7 +322,7 @@ class Replica:
         commit.settle()
         if commit.empty:
             return
-        write, taken, added = commit.write_set(self._hlc, False)
+        write, taken, added = commit.write_set(self._hlc, 0)
         self._store.commit(write)
         self._root = self._root.minus(taken).plus(added)
         names = ["/".join(k) for k in repaired[:8]]

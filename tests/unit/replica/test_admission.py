@@ -8,6 +8,7 @@ from konkordat.kernel.change import BATCH_CHANGES_MAX, NO_HASH, Batch, Change, T
 from konkordat.kernel.digest import EMPTY
 from konkordat.kernel.hlc import AHEAD_MS_MAX, Hlc, hlc_at, ms_of
 from konkordat.kernel.ids import Group, NodeName, Origin
+from konkordat.kernel.refusal import Refusal
 from konkordat.replica.admission import (
     BROKEN_HOLD_MS,
     ORIGINS_MAX,
@@ -15,9 +16,9 @@ from konkordat.replica.admission import (
     OwnHistoryLostError,
 )
 from konkordat.replica.messages import Accepted, Received
-from konkordat.testing.domain import Put, item
+from konkordat.testing.domain import Put, Remove, item
 from konkordat.testing.workbench import Workbench
-from konkordat.wire.batches import seal
+from konkordat.wire.batches import LIFE_MAX, seal
 from konkordat.wire.messages import Heartbeat, Page, Push
 
 A = item("a")
@@ -211,3 +212,16 @@ def test_a_batch_over_the_number_of_changes_is_refused(pair: Workbench) -> None:
     pair.do("bern", Received(MALLORY, Push((seal(batch).body,))))
     assert pair["bern"].events("batch_refused")
     assert EVIL not in pair["bern"].replica.status(pair.clock.now_ms).frontier
+
+
+def test_a_life_that_nothing_can_follow_is_not_followed(pair: Workbench) -> None:
+    """Or this node would make a batch that all others refuse, and they would get nothing of it any more."""
+    change = Change(A, LIFE_MAX - 1, {Group("title"): b'"x"'})
+    batch = Batch(EVIL, 1, NO_HASH, (Transaction(hlc_at(1_700_000_000_000), (change,)),))
+    pair.do("bern", Received(MALLORY, Push((seal(batch).body,))))
+    outcome = pair.write("bern", Remove(A))
+    assert isinstance(outcome, Refusal)
+    assert outcome.code == "unfit"
+    pair.write("bern", Put(item("b"), {"title": "b"}))
+    pair.settle()
+    assert pair["zurich"].values(item("b")) == {"title": "b"}

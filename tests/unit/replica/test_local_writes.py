@@ -16,6 +16,7 @@ from konkordat.replica.messages import (
     Replayed,
     Tick,
 )
+from konkordat.store.port import ANSWER_LIFE_MS
 from konkordat.testing.domain import Put, Remove, Together, item
 from konkordat.testing.workbench import Workbench
 from konkordat.wire.batches import open_body
@@ -238,6 +239,18 @@ def test_a_request_repeated_at_another_node_has_one_effect(pair: Workbench) -> N
     assert pair["bern"].log() == []
 
 
+def test_a_request_repeated_together_with_the_batch_that_had_its_effect_has_one_effect(
+    pair: Workbench,
+) -> None:
+    pair.write("zurich", put("a"), key="k")
+    (frame,) = pair.take(kind="Push")
+    again = pair.command(put("a"), key="k")
+    effects = pair.do("bern", again, Received(frame.sender, frame.message))
+    (answer,) = [e for e in effects if isinstance(e, Answered)]
+    assert isinstance(answer.outcome, Replayed)
+    assert pair["bern"].log() == []
+
+
 def test_a_key_used_for_another_request_is_refused(pair: Workbench) -> None:
     pair.write("zurich", put("a"), key="k")
     pair.deliver_all()
@@ -245,6 +258,28 @@ def test_a_key_used_for_another_request_is_refused(pair: Workbench) -> None:
         outcome = pair.write(name, put("b"), key="k")
         assert isinstance(outcome, Refusal)
         assert outcome.code == "idempotency_key_reused"
+
+
+def test_a_request_is_forgotten_after_a_day(one: Workbench) -> None:
+    one.write("zurich", put("a"), key="k")
+    for _ in range(2):
+        one.clock.advance(ANSWER_LIFE_MS // 2 + 60_000)
+        for _ in range(70):
+            one.tick(1_000)
+        one.write("zurich", put("b"))
+    assert isinstance(one.write("zurich", put("a"), key="k"), Accepted)
+
+
+def test_a_clock_that_leaps_forward_does_not_make_a_node_forget_requests(pair: Workbench) -> None:
+    pair.write("zurich", put("a"), key="k")
+    pair.settle()
+    pair["zurich"].offset_ms = 25 * 3_600_000
+    pair.write("bern", put("b"))
+    for _ in range(100):
+        pair.tick(1_000)
+        pair.deliver_all()
+        pair.write("bern", put("c"))
+    assert isinstance(pair.write("zurich", put("a"), key="k"), Replayed)
 
 
 def test_a_refused_request_may_be_repeated_and_then_succeed(one: Workbench) -> None:
