@@ -6,6 +6,7 @@ import json
 import os
 import selectors
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -41,6 +42,7 @@ class NodeProcess:
         }
         self.set(settings)
         self.process: subprocess.Popen[bytes] | None = None
+        self.trust: ssl.SSLContext | bool = True
 
     def set(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
         """Change the configuration, for the next start."""
@@ -54,7 +56,8 @@ class NodeProcess:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._settings['api']['port']}"
+        scheme = "https" if "tls_certificate" in self._settings["api"] else "http"
+        return f"{scheme}://127.0.0.1:{self._settings['api']['port']}"
 
     def spawn(self) -> None:
         """Start the process and do not wait for it."""
@@ -115,10 +118,11 @@ class NodeProcess:
     # Through the API -------------------------------------------------------------------------------
 
     def get(self, path: str, key: str = OPERATOR) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", headers=bearer(key), timeout=30)
+        return httpx.get(f"{self.url}{path}", headers=bearer(key), timeout=30, verify=self.trust)
 
     def post(self, path: str, body: Any, key: str) -> httpx.Response:
-        return httpx.post(f"{self.url}{path}", json=body, headers=bearer(key), timeout=30)
+        url = f"{self.url}{path}"
+        return httpx.post(url, json=body, headers=bearer(key), timeout=30, verify=self.trust)
 
     def cluster(self) -> Any:
         """What `/v2/cluster` tells, or nothing while the node is not there."""

@@ -2,57 +2,23 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import socket
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-import trustme
 
 from konkordat.kernel.ids import NodeName
-from konkordat.node.transport import LinkTls
 from konkordat.replica.messages import PeerJoined, Received
 from konkordat.wire.codec import Codec
 from konkordat.wire.messages import Goodbye
+from support.certificates import Certify
 from support.node import LinkedNode, eventually, linked
 
 pytestmark = pytest.mark.row("S0-19")
 
-Certify = Callable[..., LinkTls]
 SETTLES_S = (
     1.0  # a refused peer dials again within 0.2 s; it gets several chances to be let in by mistake
 )
-
-
-@pytest.fixture
-def certify(tmp_path: Path) -> Certify:
-    """Makes certificates for 127.0.0.1: of our authority, or of another by name."""
-    authorities: dict[str, trustme.CA] = {}
-
-    def certify(
-        name: str, *, by: str = "ours", trusts: str = "ours", expired: bool = False
-    ) -> LinkTls:
-        for authority in (by, trusts):
-            authorities.setdefault(authority, trustme.CA())
-        end = dt.datetime.now(dt.UTC) - dt.timedelta(days=1) if expired else None
-        start = dt.datetime.now(dt.UTC) - dt.timedelta(days=9) if expired else None
-        certificate = authorities[by].issue_cert(
-            "127.0.0.1", common_name=name, not_before=start, not_after=end
-        )
-        folder = tmp_path / f"{name}-{by}-{trusts}-{expired}"
-        folder.mkdir()
-        authorities[trusts].cert_pem.write_to_path(str(folder / "ca.pem"))
-        certificate.private_key_pem.write_to_path(str(folder / "key.pem"))
-        chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
-        (folder / "cert.pem").write_bytes(chain)
-        return LinkTls(
-            ca=str(folder / "ca.pem"),
-            certificate=str(folder / "cert.pem"),
-            key=str(folder / "key.pem"),
-        )
-
-    return certify
 
 
 def test_nodes_with_certificates_of_one_authority_find_each_other_through_a_third(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from konkordat.node.errors import ExitCode
+from support.certificates import Certify
 from support.node import eventually
 from support.processes import NodeProcess, bearer, cluster_of, converged
 
@@ -184,6 +186,39 @@ def test_a_stream_does_not_hold_up_a_stop(tmp_path: Path) -> None:
             began = time.monotonic()
             assert zurich.stop() == (0, "")
             assert time.monotonic() - began < PATIENCE_S / 3
+
+
+@pytest.mark.row("S0-19")
+def test_a_cluster_can_speak_tls_alone_inside_and_out(tmp_path: Path, certify: Certify) -> None:
+    names = ("zurich", "geneva", "basel")
+    nodes: list[NodeProcess] = []
+    try:
+        for name in names:
+            tls = certify(name)
+            node = NodeProcess(tmp_path, name, {"link": {"members": list(names)}})
+            pems = {"tls_certificate": tls.certificate, "tls_key": tls.key}
+            known = [f"tls/{nodes[0].link}"] if nodes else []
+            node.set(
+                {
+                    "api": pems,
+                    "link": {"listen": f"tls/{node.link}", "connect": known, "tls_ca": tls.ca}
+                    | pems,
+                }
+            )
+            node.trust = ssl.create_default_context(cafile=tls.ca)
+            nodes.append(node)
+            node.start()
+        zurich, geneva, basel = nodes
+        soon(lambda: basel.peers() == {"zurich", "geneva"})
+        key = geneva.make_key()
+        assert geneva.post("/v2/batch", speakers(10, "secret"), key).status_code == 200
+        soon(lambda: converged(*nodes) and zurich.cluster()["nodes"][0]["records"] == 11)
+        with pytest.raises(httpx.HTTPError):  # plain HTTP is not spoken at all
+            httpx.get(f"http{zurich.url.removeprefix('https')}/livez", timeout=10)
+    finally:
+        for node in nodes:
+            if node.running:
+                node.kill()
 
 
 # What keeps a node from running: one line, a code, and the cause in it ------------------------------
