@@ -18,6 +18,7 @@ from konkordat.testing.clock import START_MS
 from konkordat.wire.batches import open_body
 
 Watcher = Callable[[WriteSet], None]
+FailureWatcher = Callable[[str], None]
 ENTROPY_BYTES: Final = 5
 REPLAY: Final = Replay(lambda body: open_body(body).batch, Policies())
 
@@ -60,6 +61,7 @@ class MemoryDisk:
         # A disk that lies: it says a commit is durable and means that it will be, some commits later.
         self.sync_every = 1
         self.watcher: Watcher | None = None  # told of each commit, once it is durable
+        self.failure_watcher: FailureWatcher | None = None  # told when a commit fails, and how
         self._fail_with = ""
         self._lives = 0
         self._store: SimulatedStore | None = None  # of the latest process
@@ -115,6 +117,8 @@ class MemoryDisk:
 
     def _fail(self) -> NoReturn:
         how, self._fail_with = self._fail_with, ""
+        if self.failure_watcher is not None:
+            self.failure_watcher(how)
         if how.endswith("power"):
             raise PowerLost
         raise StoreWriteError("an I/O error, by order of the test")

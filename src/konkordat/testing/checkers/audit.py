@@ -1,0 +1,87 @@
+"""I4: one audit entry per applied change on every node, in an unbroken chain per origin, the same bytes everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from konkordat.kernel.change import NO_HASH, batch_hash
+from konkordat.kernel.ids import NodeName
+from konkordat.testing.checkers.verdict import Violation
+from konkordat.testing.history import Entry, Final, History
+from konkordat.testing.oracle import entries_of
+from konkordat.wire.batches import open_body
+from konkordat.wire.errors import WireError
+
+NAME = "I4"
+
+
+def check(history: History) -> list[Violation]:
+    """The chains of every node, its histories, and its trail against those of the others."""
+    finals = [h for h in history if isinstance(h, Final)]
+    broken = [what for final in finals for what in chain_faults(final)]
+    if broken:
+        return [Violation(NAME, what) for what in broken]
+    trails = {final.node: entries_of(final.batches) for final in finals}
+    found = [what for final in finals for what in _miscounted(final, trails[final.node])]
+    return [Violation(NAME, what) for what in (*found, *_different(finals, trails))]
+
+
+def chain_faults(final: Final) -> Iterable[str]:
+    """Where a log is not one chain per origin, from the first batch to the frontier."""
+    seqs: dict[str, int] = {}
+    heads: dict[str, bytes] = {}
+    for row in final.batches:
+        name = f"batch {row.seq} of {row.origin} at {final.node}"
+        if row.seq != seqs.get(row.origin, 0) + 1:
+            yield f"{name} does not follow {seqs.get(row.origin, 0)}"
+        if batch_hash(row.body) != row.hash:
+            yield f"{name} is not what its hash says"
+        try:
+            batch = open_body(row.body).batch
+        except WireError:
+            yield f"{name} cannot be read"
+        else:
+            if (batch.origin, batch.seq) != (row.origin, row.seq):
+                yield f"{name} says it is batch {batch.seq} of {batch.origin}"
+            if batch.previous != heads.get(row.origin, NO_HASH):
+                yield f"{name} breaks the chain"
+        seqs[row.origin], heads[row.origin] = row.seq, row.hash
+    for origin, seq in final.frontier.items():
+        if seqs.get(origin, 0) != seq:
+            yield f"{final.node} says it has {origin} up to {seq}, its log ends at {seqs.get(origin, 0)}"
+
+
+def _miscounted(final: Final, trail: list[Entry]) -> Iterable[str]:
+    applied = Counter((key, stamp) for key, stamps in final.history.items() for stamp in stamps)
+    logged = Counter((entry.key, entry.stamp) for entry in trail)
+    for key, stamp in sorted((applied - logged) + (logged - applied)):
+        times = applied[key, stamp], logged[key, stamp]
+        yield f"{final.node} applied {stamp} to {key} {times[0]} times and logged it {times[1]} times"
+
+
+def trail_hash(trail: Iterable[Entry]) -> str:
+    """One text for a whole trail: equal if and only if the trails are."""
+    state = hashlib.blake2b(digest_size=16)
+    for e in trail:
+        fields = sorted(e.fields.items())
+        line = (e.stamp, e.seq, e.position, e.key, e.life, fields, e.actor, e.cause, e.request)
+        state.update(repr(line).encode())
+    return state.hexdigest()
+
+
+def _different(finals: list[Final], trails: Mapping[NodeName, list[Entry]]) -> Iterable[str]:
+    first: dict[frozenset[tuple[str, int]], tuple[str, str]] = {}
+    for final in finals:
+        state = frozenset(final.frontier.items())
+        hashed = trail_hash(trails[final.node])
+        node, expected = first.setdefault(state, (final.node, hashed))
+        if hashed != expected:
+            yield f"{final.node} and {node} have the same frontier and another audit trail"
+    hashes: dict[tuple[str, int], tuple[str, bytes]] = {}
+    for final in finals:
+        for row in final.batches:
+            node, hashed_as = hashes.setdefault((row.origin, row.seq), (final.node, row.hash))
+            if row.hash != hashed_as:
+                yield f"batch {row.seq} of {row.origin} is another at {final.node} than at {node}"

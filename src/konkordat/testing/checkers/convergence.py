@@ -1,0 +1,58 @@
+"""I1: equal applied sets mean equal digests at every step, and a node has what the pure oracle makes of its log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from konkordat.kernel.digest import Summary
+from konkordat.kernel.frontier import Frontier
+from konkordat.kernel.ids import Origin
+from konkordat.replica.domain import Domain
+from konkordat.testing.checkers.verdict import Violation
+from konkordat.testing.history import Final, History, Started, Wrote
+from konkordat.testing.oracle import decisions_of, entries_of, records_of, root_of
+
+NAME = "I1"
+
+
+def check(history: History, domain: Domain) -> list[Violation]:
+    """Every step's digest against those of the same frontier, then every final state against the oracle."""
+    finals = [h for h in history if isinstance(h, Final)]
+    return [
+        Violation(NAME, what)
+        for what in (*_unequal(history), *(w for f in finals for w in _unlike_oracle(f, domain)))
+    ]
+
+
+def _unequal(history: History) -> Iterable[str]:
+    first: dict[frozenset[tuple[Origin, int]], tuple[str, Summary]] = {}
+    for happening in history:
+        if isinstance(happening, Started | Wrote | Final):
+            state = _state(happening.frontier)
+            node, root = first.setdefault(state, (happening.node, happening.root))
+            if root != happening.root:
+                yield (
+                    f"{happening.node} and {node} differ at the same frontier {sorted(state)}: "
+                    f"{happening.root.text()}, {root.text()}"
+                )
+
+
+def _state(frontier: Frontier) -> frozenset[tuple[Origin, int]]:
+    return frozenset((origin, seq) for origin, seq in frontier.items() if seq)
+
+
+def _unlike_oracle(final: Final, domain: Domain) -> Iterable[str]:
+    expected = records_of(entries_of(final.batches))
+    for key in sorted(expected.keys() | final.records.keys()):
+        if expected.get(key) != final.records.get(key):
+            found = final.records.get(key)
+            yield f"{final.node} has {found} for {key}, its log makes {expected.get(key)}"
+    if root_of(expected) != final.root:
+        yield f"the digest of {final.node} is not that of its records"
+    decided = {id: (str(d.state), frozenset(d.against)) for id, d in final.claims.items()}
+    wanted = decisions_of(expected, domain)
+    for id in sorted(wanted.keys() | decided.keys()):
+        if wanted.get(id) != decided.get(id):
+            yield f"{final.node} decided {id} as {decided.get(id)}, its log makes {wanted.get(id)}"
+    for complaint in final.complaints:
+        yield f"the store of {final.node} finds: {complaint}"

@@ -1,0 +1,258 @@
+"""A whole cluster in one process: real replicas, real codec, real stores, and everything around them simulated."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from konkordat.kernel.frontier import joined
+from konkordat.kernel.hlc import ms_of
+from konkordat.kernel.ids import NodeName, Origin
+from konkordat.kernel.policy import Policies
+from konkordat.replica.domain import Domain
+from konkordat.replica.messages import PeerJoined, PeerLeft
+from konkordat.testing import history as past
+from konkordat.testing.agenda import US_PER_MS, Agenda
+from konkordat.testing.disk import MemoryDisk
+from konkordat.testing.domain import TrialDomain, trial_tenant
+from konkordat.testing.journal import Log
+from konkordat.testing.network import Network
+from konkordat.testing.options import NODES, Options
+from konkordat.testing.process import Process
+from konkordat.testing.randomness import Source
+from konkordat.testing.recorder import Recorder
+
+LEASE_US: Final = 1_000_000  # after which a link notices that its other end is gone
+NOTICE_US: Final = 20_000  # after which it notices that it is there
+UNTOLD_WAIT_US: Final = (
+    3_000_000  # how long a node on an old copy is kept from clients while it hears its peers
+)
+LOOK_US: Final = 50_000
+WARP_OVER_MS: Final = 1_000  # stamps further ahead than this are waited for by a leap of time
+
+
+class Cluster:
+    """Nodes, lines, clocks and disks of one run. Clients and faults act on it."""
+
+    def __init__(
+        self,
+        options: Options,
+        show: Callable[[str], None] | None = None,
+        domain: Domain | None = None,
+        disk: Callable[[NodeName], MemoryDisk] = MemoryDisk,
+    ) -> None:
+        self.options = options
+        self.agenda = Agenda()
+        self.log = Log(self.agenda, show)
+        self.seen: Counter[str] = Counter()  # situations that a campaign must have met
+        self.faults: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()  # of operations, by how they ended
+        self.history: past.History = []
+        self.domain: Domain = domain or TrialDomain()
+        self.policies = Policies()
+        self.names = [NodeName(name) for name in NODES[: options.nodes]]
+        self.tenants = [trial_tenant(n) for n in range(options.tenants)]
+        self.rogues: list[Origin] = []
+        self.over = False  # clients begin nothing any more
+        self.client_loss = 0.0
+        self.disks_changed = 0
+        self._source = Source(f"cluster/{options.seed}")
+        self.network = Network(self.names, self.agenda, self._source.fork("network"), self._deliver)
+        self.recorder = Recorder(self)
+        self.processes = {
+            name: Process(disk(name), self, self._source.fork(f"process/{name}"))
+            for name in self.names
+        }
+        self._blocked: set[NodeName] = set()
+        self._joined = {(a, b): False for a in self.names for b in self.names if a != b}
+        for process in self.processes.values():
+            self.recorder.watch(process)
+
+    # World of the processes ----------------------------------------------------------------------
+
+    def _deliver(self, sender: NodeName, receiver: NodeName, frame: bytes) -> None:
+        self.processes[receiver].receive(sender, frame)
+
+    def stopped(self, process: Process, why: str) -> None:
+        """It stopped by itself. An operator looks, and starts it again: on a lost past as a new incarnation."""
+        self.recorder.stopped(process, why)
+        self.seen[f"stopped by {why.partition(':')[0]}"] += 1
+        self._blocked.discard(process.name)
+        if why.startswith("PowerLost") and process.disk.lose_power():
+            self.seen["unsynced commits lost"] += 1
+        if why.startswith("OwnHistoryLostError"):
+            process.disk.mint(process.clock.machine_ms(self.agenda.now_ms))
+        self.links_changed()
+        self.start_later(process, self._source.randint(1, 1_000_000))
+
+    def request_key(self, tenant: str, credential: str, request: str) -> str:
+        """What an idempotency key is remembered by; as the API scopes it."""
+        return f"{tenant}/{credential}/{request}"
+
+    # Processes -----------------------------------------------------------------------------------
+
+    def start(self, process: Process) -> None:
+        if process.up:
+            return
+        process.start()
+        self.recorder.started(process)
+        self._joined.update({pair: False for pair in self._joined if pair[0] == process.name})
+        self.links_changed()
+
+    def start_later(self, process: Process, wait_us: int) -> None:
+        self.agenda.after(wait_us, self.start, process)
+
+    def stop(self, process: Process, why: str) -> None:
+        """A fault ends a process."""
+        if not process.up:
+            return
+        process.die()
+        if process.disk.lose_power():
+            self.seen["unsynced commits lost"] += 1
+        self._blocked.discard(process.name)
+        self.recorder.stopped(process, why)
+        self.links_changed()
+
+    def open_to_clients(self, process: Process) -> bool:
+        return process.up and process.name not in self._blocked
+
+    # Disks ---------------------------------------------------------------------------------------
+
+    def change_disk(self, process: Process, why: str, backup: int, wait_us: int) -> None:
+        """Another content by the book: stopped, replaced, a new incarnation, started again."""
+        self.stop(process, why)
+        self._replace(process, why, backup)
+        self.mint(process)
+        self.start_later(process, wait_us)
+
+    def mint(self, process: Process) -> None:
+        """What `konkordat restore` does."""
+        process.disk.mint(process.clock.machine_ms(self.agenda.now_ms))
+
+    def restore_untold(self, process: Process, backup: int) -> None:
+        """An old content under the old incarnation; kept from clients until its peers had their say."""
+        self.stop(process, "restored untold")
+        self._replace(process, "restored untold", backup)
+        self._blocked.add(process.name)
+        self.start(process)
+        self.agenda.after(
+            UNTOLD_WAIT_US, self._believe, process, process.disk.origin, len(self.names) - 1
+        )
+
+    def _believe(self, process: Process, origin: Origin, others: int) -> None:
+        """By now it has heard every peer, or its operator makes sure by a new incarnation."""
+        if process.name not in self._blocked or process.disk.origin != origin:
+            return
+        replica = process.replica
+        heard = replica.status(process.now_ms()).peers if replica is not None else ()
+        if sum(peer.alive for peer in heard) < others:
+            self.stop(process, "told after all")
+            self.mint(process)
+            self.start_later(process, LOOK_US)
+        self._blocked.discard(process.name)
+
+    def _replace(self, process: Process, why: str, backup: int) -> None:
+        process.disk.restore(backup)
+        self.disks_changed += 1
+        elsewhere: dict[Origin, int] = {}
+        for other in self.processes.values():
+            if other is not process:
+                elsewhere = joined(elsewhere, other.disk.frontier())
+        self.history.append(
+            past.DiskChanged(
+                self.agenda.now_us,
+                process.name,
+                why,
+                process.disk.frontier(),
+                elsewhere,
+            )
+        )
+        self.log.line(process.name, f"disk {why}: {backup} commits left")
+
+    # Links ---------------------------------------------------------------------------------------
+
+    def links_changed(self) -> None:
+        """Links notice, after a while, who is there."""
+        self.agenda.after(NOTICE_US, self._look, True)
+        self.agenda.after(LEASE_US, self._look, False)
+
+    def _look(self, appeared: bool) -> None:
+        """Tell processes of peers that appeared, or that are gone."""
+        for (here, there), was in self._joined.items():
+            observer, subject = self.processes[here], self.processes[there]
+            now = observer.up and subject.up and self.network.connected(here, there)
+            if now == was or now != appeared:
+                continue
+            self._joined[here, there] = now
+            if observer.up:
+                observer.tell(PeerJoined(there) if now else PeerLeft(there))
+
+    # Time ----------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        for process in self.processes.values():
+            self.start(process)
+
+    def heal(self) -> None:
+        """The last fault is over: lines, clocks and processes are as they should be."""
+        self.network.heal()
+        self.client_loss = 0.0
+        for process in self.processes.values():
+            process.clock.offset_ms = 0
+            process.disk.fail_no_more()
+            if process.paused:
+                process.resume()
+            ahead = process.up and process.now_ms() > self.agenda.now_ms + WARP_OVER_MS
+            if ahead:  # its operator sees that it runs ahead of its machine
+                self.stop(process, "clock corrected")
+            self.start(process)
+        self.links_changed()
+        self.history.append(past.Healed(self.agenda.now_us))
+        self.log.line("cluster", "healed")
+
+    def await_agreement(self) -> bool:
+        """Let time pass until all nodes agree, or the deadline is over; stamps far ahead are waited for by leaps."""
+        until = self.agenda.now_us + self.options.deadline_ms * US_PER_MS
+        while self.agenda.now_us < until:
+            self.agenda.run_for(LOOK_US)
+            if self.agree():
+                self.history.append(past.Agreed(self.agenda.now_us))
+                self.log.line("cluster", "agrees")
+                return True
+            ahead_ms = self._stamped_ahead_ms()
+            if ahead_ms > WARP_OVER_MS:
+                self.log.line("cluster", f"waits {ahead_ms} ms for stamps that are ahead")
+                self.seen["waited for stamps from the future"] += 1
+                self.agenda.leap(ahead_ms * US_PER_MS)
+                until += ahead_ms * US_PER_MS
+        why = self.disagreement()
+        self.history.append(past.GaveUp(self.agenda.now_us, why))
+        self.log.line("cluster", f"does not agree: {why}")
+        return False
+
+    def _stamped_ahead_ms(self) -> int:
+        latest = [p.disk.journal[-1].hlc for p in self.processes.values() if p.disk.journal]
+        return max((ms_of(hlc) for hlc in latest), default=0) - self.agenda.now_ms
+
+    def agree(self) -> bool:
+        """True when all nodes run, and have the same frontier and digest."""
+        states = []
+        for process in self.processes.values():
+            if process.replica is None:
+                return False
+            states.append(process.replica.standing)
+        return all(state == states[0] for state in states)
+
+    def disagreement(self) -> str:
+        """What differs, for people."""
+        told = []
+        for process in self.processes.values():
+            if process.replica is None:
+                told.append(f"{process.name} is down")
+                continue
+            status = process.replica.status(process.now_ms())
+            frontier = " ".join(f"{o}:{s}" for o, s in sorted(status.frontier.items()))
+            aside = dict(status.quarantined) or ""
+            told.append(f"{process.name} {status.root.text()} {frontier} {aside}")
+        return " | ".join(told)

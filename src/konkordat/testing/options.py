@@ -1,0 +1,105 @@
+"""What a run is made of, all of it drawn from its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from konkordat.testing.randomness import Source
+
+NODES: Final = ("zurich", "geneva", "basel", "lugano", "bern")
+
+# What goes wrong, by what is there to go wrong with. A profile is a set of these.
+NETWORK_FAULTS: Final = (
+    "split",
+    "one way",
+    "bridge",
+    "flapping",
+    "isolated",
+    "clogged",
+    "loss",
+    "duplicates",
+    "reordering",
+    "slow",
+    "narrow",
+    "damage",
+)
+PROCESS_FAULTS: Final = ("kill", "power", "io error", "pause")
+CLOCK_FAULTS: Final = ("skew", "jump", "jump a day")
+DISK_FAULTS: Final = ("disk lost", "restored", "restored untold")
+HOSTILE_FAULTS: Final = ("poison", "broken chain")
+ALL_FAULTS: Final = NETWORK_FAULTS + PROCESS_FAULTS + CLOCK_FAULTS + DISK_FAULTS + HOSTILE_FAULTS
+PROFILES: Final[Mapping[str, tuple[str, ...]]] = {
+    "quiet": (),  # Galera's last bugs showed without any fault
+    "network": NETWORK_FAULTS,
+    "process": PROCESS_FAULTS,
+    "clock": CLOCK_FAULTS,
+    "disk": DISK_FAULTS,
+    "hostile": HOSTILE_FAULTS,
+    "all": ALL_FAULTS,
+}
+
+
+class Options(msgspec.Struct, frozen=True):
+    """One run. Printed first, so that a log says what it is the log of."""
+
+    seed: int
+    profile: str
+    faults: tuple[str, ...]
+    nodes: int
+    clients: int
+    tenants: int
+    operations: int
+    think_ms: int  # between two operations of a client, typically
+    window_ms: int  # how long faults stay before they are drawn anew, typically
+    quiet_windows: float  # share of windows without a fault
+    faults_at_once: int
+    second_fault: bool  # one more while the cluster recovers
+    same_millisecond: bool  # clients act in step, so that stamps collide
+    items: int  # records that a tenant's clients fight for
+    backlog: int  # writes that one node makes while cut off; 0 = no such thing
+    deadline_ms: int = 120_000  # for agreement after the last fault
+
+    def text(self) -> str:
+        """One line for people."""
+        told = " ".join(f"{k}={v}" for k, v in msgspec.to_builtins(self).items() if k != "faults")
+        return f"{told} faults={','.join(self.faults) or 'none'}"
+
+
+def drawn(
+    seed: int, nodes: int = 0, profile: str = "", operations: int = 0, backlog: int = 0
+) -> Options:
+    """The options of a seed; what is given overrides what would be drawn."""
+    source = Source(f"options/{seed}")
+    chosen = source.weighted({"quiet": 1, "all": 4, "one kind": 3, **dict.fromkeys(_KINDS, 0.6)})
+    faults = PROFILES.get(chosen, ())
+    if chosen == "one kind":
+        faults = (source.choice(ALL_FAULTS),)
+    if profile:
+        chosen, faults = profile, PROFILES[profile]
+    return Options(
+        seed=seed,
+        profile=chosen,
+        faults=faults,
+        nodes=_or_drawn(nodes, source.choice((3, 3, 4, 5))),
+        clients=source.choice((3, 4, 6, 8)),
+        tenants=source.choice((1, 2, 2, 3)),
+        operations=_or_drawn(operations, 400),
+        think_ms=source.choice((20, 60, 150)),
+        window_ms=source.choice((1_000, 3_000, 6_000)),
+        quiet_windows=0.25,
+        faults_at_once=source.choice((1, 2, 3)),
+        second_fault=source.chance(0.2),
+        same_millisecond=source.chance(0.3),
+        items=source.choice((2, 6, 20)),
+        backlog=_or_drawn(backlog, source.choice((0, 0, 0, 0, 600))),
+    )
+
+
+def _or_drawn(given: int, drawn_: int) -> int:
+    return given or drawn_
+
+
+_KINDS: Final = ("network", "process", "clock", "disk", "hostile")

@@ -1,0 +1,122 @@
+"""Writes down what happens in a cluster, for its judges and for the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from konkordat.kernel.digest import EVERYTHING, Summary
+from konkordat.kernel.hlc import Stamp
+from konkordat.kernel.ids import Origin
+from konkordat.replica.admission import PENDING_BYTES_MAX
+from konkordat.store.port import PAGE_ROWS_MAX, WriteSet
+from konkordat.testing import history as past
+from konkordat.testing.process import INBOX_MESSAGES_MAX, Process
+
+if TYPE_CHECKING:
+    from konkordat.testing.cluster import Cluster
+
+
+class Recorder:
+    """Knows what each disk holds by what was committed to it, not by asking the replica."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._frontiers: dict[str, dict[Origin, int]] = {}
+        self._roots: dict[str, Summary] = {}
+
+    def watch(self, process: Process) -> None:
+        """From now on, every commit of this node is written down."""
+        process.disk.watcher = lambda write: self._wrote(process, write)
+        process.disk.failure_watcher = lambda how: self._failed(process, how)
+
+    def started(self, process: Process) -> None:
+        assert process.store is not None
+        book = process.store.book
+        self._frontiers[process.name] = dict(book.frontier)
+        self._roots[process.name] = book.root
+        now = self._cluster.agenda.now_us
+        self._cluster.history.append(
+            past.Started(now, process.name, book.origin, book.hlc, dict(book.frontier), book.root)
+        )
+        self._cluster.log.line(process.name, f"starts as {book.origin}")
+
+    def stopped(self, process: Process, why: str) -> None:
+        self._cluster.history.append(past.Stopped(self._cluster.agenda.now_us, process.name, why))
+        self._cluster.log.line(process.name, f"stops: {why}")
+
+    def _failed(self, process: Process, how: str) -> None:
+        now = self._cluster.agenda.now_us
+        self._cluster.history.append(past.DiskFailed(now, process.name, how))
+
+    def _wrote(self, process: Process, write: WriteSet) -> None:
+        frontier = dict(self._frontiers[process.name])
+        batches = []
+        for row in write.log:
+            frontier[row.origin] = row.seq
+            batches.append(past.LoggedBatch(row.origin, row.seq, row.hash, row.last_hlc))
+        root = self._roots[process.name]
+        for made in write.records:
+            root = root.minus(made.before).plus(made.after)
+        self._frontiers[process.name], self._roots[process.name] = frontier, root
+        cluster = self._cluster
+        cluster.history.append(
+            past.Wrote(
+                cluster.agenda.now_us,
+                process.name,
+                process.now_ms(),
+                write.hlc,
+                tuple(batches),
+                frontier,
+                root,
+                {made.record.key: made.record.life for made in write.records},
+            )
+        )
+        told = " ".join(f"{b.origin}:{b.seq}" for b in batches)
+        cluster.log.line(process.name, f"commits {told} digest {root.text()}")
+
+    def finish(self) -> None:
+        """Write down what every node has in the end, and how full what is bounded has been."""
+        for process in self._cluster.processes.values():
+            self._cluster.history.append(final_of(process))
+            self._gauges(process)
+
+    def _gauges(self, process: Process) -> None:
+        gauged = past.Gauged(process.name, "inbox", process.inbox_most, INBOX_MESSAGES_MAX + 512)
+        self._cluster.history.append(gauged)
+        if process.replica is not None:
+            pending = process.replica.status(process.now_ms()).pending_bytes
+            self._cluster.history.append(
+                past.Gauged(process.name, "pending bytes", pending, PENDING_BYTES_MAX)
+            )
+
+
+def final_of(process: Process) -> past.Final:
+    """Everything that is on a node's disk."""
+    store = process.disk.content()
+    frontier = store.frontier()
+    batches = []
+    for origin in sorted(frontier):
+        after = 0
+        while rows := store.batches(origin, after, PAGE_ROWS_MAX, 1 << 30):
+            batches += [past.FinalBatch(r.origin, r.seq, r.hash, r.body) for r in rows]
+            after = rows[-1].seq
+    keys = [key for key, _ in store.fingerprints(EVERYTHING, 1 << 30)]
+    records = store.load(keys)
+    claims = {d.claim.id: d for found in store.claims_of(keys).values() for d in found}
+    written = {
+        key: tuple([Stamp(row.hlc, row.origin) for row in store.history(key, PAGE_ROWS_MAX)])
+        for key in keys
+    }
+    replica = process.replica
+    aside = dict(replica.status(process.now_ms()).quarantined) if replica is not None else {}
+    return past.Final(
+        process.name,
+        frontier,
+        store.summary(EVERYTHING),
+        tuple(batches),
+        records,
+        claims,
+        written,
+        tuple(store.check()),
+        aside,
+    )

@@ -1,0 +1,110 @@
+"""Strangers in the cluster: well-formed batches with contents that no sound client could send, and forged ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from konkordat.kernel.change import NO_HASH, Batch, Change, SealedBatch, Transaction
+from konkordat.kernel.hlc import Hlc, hlc_at
+from konkordat.kernel.ids import Group, NodeName, Origin, RecordKey, record_key
+from konkordat.testing.domain import BOOKINGS, CAPACITY, ITEMS, RESOURCES, SLOT
+from konkordat.testing.history import Asked
+from konkordat.testing.randomness import Source
+from konkordat.wire.batches import LIFE_MAX, seal
+from konkordat.wire.messages import Push
+
+if TYPE_CHECKING:
+    from konkordat.testing.cluster import Cluster
+
+MALLORY: Final = NodeName("mallory")
+BATCHES: Final = 4
+
+# Values as bytes, because no encoder of ours would make them.
+POISON: Final = (
+    b"NaN",
+    b"-0.0",
+    b"1e999",
+    b"9223372036854775808",
+    b'"\\ud800"',
+    b"\xff\xfe",
+    b"",
+    b"[" * 1_000 + b"]" * 1_000,
+    b'"9999-12-31T23:59:59Z"',
+    b'{"a":1,"a":2}',
+    b"null",
+    b"true",
+    b'["room-0",0,9223372036854775807,1]',
+    b'["room-0",-1,1,1]',
+    b'["room-0",0,36000000,-1]',
+    b'["room-0",0,36000000,1152921504606846976]',
+    b'["",3600000,7200000,1]',
+)
+LIVES: Final = (1, 1, 1, 2, 3, LIFE_MAX - 2, LIFE_MAX - 1)
+
+
+def poisoned(cluster: Cluster, source: Source) -> Origin:
+    """A stranger's batches, pushed to some of the nodes; the others must get them from those."""
+    origin = Origin(f"{MALLORY}.{len(cluster.rogues)}")
+    hlc = hlc_at(cluster.agenda.now_ms - source.choice((0, 0, 3_600_000)))
+    previous = NO_HASH
+    bodies = []
+    for seq in range(1, source.randint(1, BATCHES) + 1):
+        sealed = _poison(cluster, source, origin, seq, previous, Hlc(hlc + seq))
+        bodies.append(sealed.body)
+        previous = sealed.hash
+    running = [p for p in cluster.processes.values() if p.up]
+    for process in source.some(running, 1, len(running)) if running else ():
+        process.whisper(MALLORY, Push(tuple(bodies)))
+    return origin
+
+
+def _poison(
+    cluster: Cluster, source: Source, origin: Origin, seq: int, previous: bytes, hlc: Hlc
+) -> SealedBatch:
+    cause = f"{origin}/{seq}"
+    changes = tuple([_change(cluster, source) for _ in range(source.randint(1, 3))])
+    keys = tuple(change.key for change in changes)
+    tenant = keys[0].tenant
+    cluster.history.append(
+        Asked(cluster.agenda.now_us, MALLORY, cause, MALLORY, tenant, "poison", keys)
+    )
+    transaction = Transaction(hlc, changes, f"key:{MALLORY}", cause)
+    return seal(Batch(origin, seq, previous, (transaction,)))
+
+
+def _change(cluster: Cluster, source: Source) -> Change:
+    collection, group = source.choice(
+        ((ITEMS, Group("title")), (BOOKINGS, SLOT), (RESOURCES, CAPACITY), (ITEMS, Group("?")))
+    )
+    tenant = source.choice(cluster.tenants)
+    life = source.choice(LIVES)
+    fields = {group: source.choice(POISON)} if life % 2 else {}
+    return Change(_key(cluster, source, tenant, collection), life, fields)
+
+
+def _key(cluster: Cluster, source: Source, tenant: str, collection: str) -> RecordKey:
+    """Now and then a record that clients use."""
+    own = "room-0" if collection == RESOURCES else f"poison-{source.randrange(4)}"
+    shared = collection == ITEMS and source.chance(0.3)
+    name = f"item-{source.randrange(cluster.options.items)}" if shared else own
+    return record_key(tenant, collection, name)
+
+
+def forged(cluster: Cluster, source: Source) -> None:
+    """A batch in the name of a node's origin that does not follow what that node wrote, told to another node."""
+    running = [p for p in cluster.processes.values() if p.up]
+    if not running:
+        return
+    target = source.choice(running)
+    frontier = target.disk.frontier()
+    others = sorted(o for o in frontier if o != target.disk.origin)
+    if not others:
+        return
+    origin = source.choice(others)
+    seq = frontier[origin] + source.choice((0, 1, 1))
+    change = Change(
+        record_key(cluster.tenants[0], ITEMS, "forged"), 1, {Group("title"): b'"forged"'}
+    )
+    transaction = Transaction(hlc_at(cluster.agenda.now_ms), (change,), "key:forger", "forged")
+    sealed = seal(Batch(origin, seq, b"\x01" * 32, (transaction,)))
+    target.whisper(MALLORY, Push((sealed.body,)))

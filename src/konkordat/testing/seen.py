@@ -1,0 +1,128 @@
+"""Which situations a run has met. A campaign that never met what its judges are there for has proved nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from itertools import combinations
+from typing import Final
+
+from konkordat.kernel.frontier import Frontier
+from konkordat.kernel.ids import NodeName, Origin
+from konkordat.testing.history import Entry, History, Started, Wrote
+from konkordat.testing.history import Final as FinalState
+from konkordat.testing.oracle import entries_of
+
+NEIGHBOURS: Final = 5  # writes of one group that are compared with each other, in order of stamps
+
+# All of these must be above zero over a campaign.
+REQUIRED: Final = (
+    "equal hybrid times of two origins",
+    "concurrent writes of one group",
+    "three branches of one group",
+    "late edit of a deleted record",
+    "displaced claim in the end",
+    "died between commit and answer",
+    "paused between commit and answer",
+    "stopped by PowerLost",
+    "stopped by StoreWriteError",
+    "stopped by OwnHistoryLostError",
+    "second fault during recovery",
+    "repeated request recognised elsewhere",
+    "repeated request recognised by the same node",
+    "answer lost on its way to the client",
+    "told refused:idempotency_key_reused",
+    "told refused:clock_fenced",
+    "told refused:conflict",
+    "read refused: node is behind",
+    "session moved to another node",
+    "foreign id tried",
+    "origin_quarantined",
+    "origin_released",
+    "waited for stamps from the future",
+    "token given up after a disk was lost",
+    "backlog",
+    "frame refused",
+    "cut off",
+    "damaged",
+    "held up",
+    "late",
+    "lost",
+    "reordered",
+    "repeated",
+)
+
+
+def situations(history: History) -> Counter[str]:
+    """What the logs of a run show, of one node that has everything."""
+    seen: Counter[str] = Counter()
+    finals = [h for h in history if isinstance(h, FinalState)]
+    if not finals:
+        return seen
+    fullest = max(finals, key=lambda final: sum(final.frontier.values()))
+    trail = entries_of(fullest.batches)
+    seen["equal hybrid times of two origins"] = _equal_times(trail)
+    seen["displaced claim in the end"] = sum(
+        decided.state == "displaced" for decided in fullest.claims.values()
+    )
+    seen["late edit of a deleted record"] = _late_edits(trail)
+    _concurrency(trail, made_on(history), seen)
+    return seen
+
+
+def made_on(history: History) -> dict[tuple[Origin, int], Frontier]:
+    """For each batch, what its origin had when it made it."""
+    present: dict[NodeName, Origin] = {}
+    frontiers: dict[tuple[Origin, int], Frontier] = {}
+    for happening in history:
+        if isinstance(happening, Started):
+            present[happening.node] = happening.origin
+        elif isinstance(happening, Wrote):
+            for batch in happening.batches:
+                if batch.origin == present.get(happening.node):
+                    frontiers[batch.origin, batch.seq] = happening.frontier
+    return frontiers
+
+
+def _equal_times(trail: Iterable[Entry]) -> int:
+    origins: dict[int, set[Origin]] = {}
+    for entry in trail:
+        origins.setdefault(entry.stamp.hlc, set()).add(entry.stamp.origin)
+    return sum(len(found) - 1 for found in origins.values())
+
+
+def _late_edits(trail: Iterable[Entry]) -> int:
+    """Edits with later stamps than a deletion that their writers did not know of."""
+    lives: dict[object, int] = {}
+    late = 0
+    for entry in trail:
+        late += entry.life < lives.get(entry.key, 0)
+        lives[entry.key] = max(lives.get(entry.key, 0), entry.life)
+    return late
+
+
+def _concurrency(
+    trail: Iterable[Entry], frontiers: dict[tuple[Origin, int], Frontier], seen: Counter[str]
+) -> None:
+    """Writes of one group by nodes that did not know of each other's."""
+    writes: dict[tuple[object, str], list[Entry]] = {}
+    for entry in trail:
+        for group in entry.fields:
+            writes.setdefault((entry.key, group), []).append(entry)
+    for entries in writes.values():
+        for at in range(len(entries)):
+            near = entries[max(0, at - NEIGHBOURS) : at]
+            apart = [e for e in near if _concurrent(e, entries[at], frontiers)]
+            seen["concurrent writes of one group"] += len(apart)
+            seen["three branches of one group"] += sum(
+                _concurrent(one, other, frontiers) for one, other in combinations(apart, 2)
+            )
+
+
+def _concurrent(one: Entry, other: Entry, frontiers: dict[tuple[Origin, int], Frontier]) -> bool:
+    a, b = one.stamp.origin, other.stamp.origin
+    if a == b:
+        return False
+    known_to_one = frontiers.get((a, one.seq), {}).get(b, 0)
+    known_to_other = frontiers.get((b, other.seq), {}).get(a, 0)
+    return known_to_one < other.seq and known_to_other < one.seq
