@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from konkordat.kernel.frontier import joined
 from konkordat.kernel.ids import Origin
 from konkordat.protocol.seats.rules import Rules
 
@@ -47,9 +48,7 @@ class Acknowledgements:
         return counted
 
     def _count(self, member: Origin, frontier: Frontier) -> bool:
-        """Frontiers of one member only grow, so their sums order them."""
-        latest = self.latest.get(member)
-        if latest is not None and sum(latest.values()) >= sum(frontier.values()):
-            return False
-        self.latest[member] = frontier
-        return True
+        """Frontiers of one member only grow, so joining an older one to a newer changes nothing."""
+        latest = self.latest.get(member, {})
+        self.latest[member] = joined(latest, frontier)
+        return self.latest[member] != latest

@@ -150,13 +150,16 @@ class Elections:
         casts: Sequence[Cast],
         last: Term | None,
     ) -> bool:
-        """A majority of every roster whose members may have made something final that we must not miss: of the latest
-        term known, of ours, and of any under which one of our voters may have helped to open a term in between."""
+        """True with a majority of every roster whose members may have made something final that we must not miss."""
         since = last.key.term if last else 0
-        versions = {standing.entry.roster, last.opening.roster if last else spec.roster}
-        for cast in casts:
-            for earlier in seat.history.votes[cast.at.origin]:
-                if since < earlier.entry.term < standing.entry.term:
-                    versions.add(earlier.entry.roster)
+        voted_under = {
+            earlier.entry.roster
+            for cast in casts
+            for earlier in seat.history.votes[cast.at.origin]
+            if since < earlier.entry.term < standing.entry.term
+        }
+        under = last.opening.roster if last else None
+        own = standing.entry.roster
+        versions = self._rules.rosters_concerned(own, under, spec.roster, voted_under)
         supporters = [standing.at.origin, *(cast.at.origin for cast in casts)]
         return all(self._rosters.majority(version, supporters) for version in versions)

@@ -11,7 +11,7 @@ A claim is answered as `state` says only after that commit is durable. Heartbeat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from konkordat.kernel.claim import Claim, ClaimId, Resource
@@ -35,6 +35,7 @@ from konkordat.kernel.seat import (
 from konkordat.protocol.seats.acknowledgements import Acknowledgements
 from konkordat.protocol.seats.elections import Elections
 from konkordat.protocol.seats.finality import finality
+from konkordat.protocol.seats.ledger import Ruled
 from konkordat.protocol.seats.patience import Heard, Patience, SeatSettings
 from konkordat.protocol.seats.rosters import Rosters
 from konkordat.protocol.seats.rules import RULES, Rules
@@ -71,7 +72,7 @@ class Seats:
         self._started_ms = started_ms
         self._frontier: dict[Origin, int] = {}
         self._rosters = Rosters(roster, rules)
-        self._acked = Acknowledgements(rules)
+        self.acked = Acknowledgements(rules)
         self._elections = Elections(me, self._rosters, rules)
         self._seats: dict[SeatId, Seat] = {}
 
@@ -112,14 +113,14 @@ class Seats:
     def reached(self, frontier: Mapping[Origin, int]) -> None:
         """All entries up to this frontier have been told, and are durable or become so with this commit."""
         self._frontier = dict(frontier)
-        self._acked.reached(self._frontier)
+        self.acked.reached(self._frontier)
         for seat in self._seats.values():
             seat.review(self._frontier)
 
     def acknowledged(self, member: Origin, frontier: Mapping[Origin, int]) -> None:
         """A member said what it has durably. Entries that follow from it come with the next `due`."""
         if self._rosters.was_ever_member(member):
-            self._acked.take(member, frontier, self._frontier)
+            self.acked.take(member, frontier, self._frontier)
 
     # What it says ---------------------------------------------------------------------------------
 
@@ -135,7 +136,7 @@ class Seats:
             vote = self._elections.vote(seat, seat.spec, having, now_ms, heard)
             self._write(entries, vote)
             self._write(entries, self._elections.open(seat, seat.spec, having))
-            made = finality(seat, self.me, having, self._acked, self._rosters, self._rules)
+            made = finality(seat, self.me, having, self.acked, self._rosters, self._rules)
             self._write(entries, made)
         return entries
 
@@ -193,6 +194,15 @@ class Seats:
     def final_upto(self, id: SeatId) -> FinalUpto | None:
         """The latest point of the seat's decisions up to which all is final. Never goes back."""
         return self._seats[id].final_upto()
+
+    def holder(self, id: SeatId) -> Origin | None:
+        """Who opened the latest term that we know of, whether it still decides or not."""
+        latest = self._seats[id].latest
+        return latest.key.holder if latest else None
+
+    def rulings(self, id: SeatId, claim: ClaimId) -> Sequence[Ruled]:
+        """All that was decided of a claim by decisions that count, final or not; for the audit."""
+        return self._seats[id].ledger.ruled.get(claim, ())
 
     def tenures(self, id: SeatId) -> list[Tenure]:
         """The terms that count, latest first."""

@@ -40,6 +40,15 @@ class Rules:
         """More than half of the members. Strangers do not count, nobody counts twice."""
         return len(set(supporters) & set(roster.members)) * 2 > len(roster.members)
 
+    def rosters_concerned(
+        self, own: int, last: int | None, first: int, voted_under: Iterable[int]
+    ) -> set[int]:
+        """Versions of rosters of which a candidate needs a majority each: any two terms must share a voter who tells
+        the later of the earlier. Its own; that of the latest opened term its voters know, or, where they know none, the
+        roster when the seat was made; and those under which its voters voted since, for terms that may be open too.
+        """
+        return {own, first if last is None else last, *voted_under}
+
     def caught_up(self, frontier: Mapping[Origin, int], vote: Vote, me: Origin) -> bool:
         """True when we have all that a voter had. What we write in this commit we have."""
         return all(origin == me or frontier.get(origin, 0) >= seq for origin, seq in vote.frontier)
