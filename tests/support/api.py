@@ -1,4 +1,4 @@
-"""Nodes without network or threads behind a real API: the real replica and store, called on the event loop.
+"""Nodes without network or threads behind a real API: the real replica on a store in memory, called on the event loop.
 
 `Table` holds several of them; what one sends is delivered when the test says so.
 """
@@ -9,7 +9,6 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,7 +20,7 @@ from konkordat.api.app import create_app
 from konkordat.api.gate import FeedGap, NodeStatus, NodeStopped, Overloaded, PeerStatus
 from konkordat.api.settings import ApiSettings
 from konkordat.kernel.frontier import covers, distance
-from konkordat.kernel.ids import NodeName, Origin, Tenant, uuid7
+from konkordat.kernel.ids import NodeName, Origin, Tenant, make_origin, uuid7
 from konkordat.kernel.policy import Policies
 from konkordat.replica.messages import (
     Answered,
@@ -38,8 +37,8 @@ from konkordat.replica.messages import (
 from konkordat.replica.replica import Replica
 from konkordat.replica.settings import ReplicaSettings
 from konkordat.schedule.domain import ScheduleDomain
+from konkordat.store.memory import Data, MemoryStore
 from konkordat.store.port import Reader
-from konkordat.store.sqlite import open_sqlite
 from konkordat.wire.messages import Message
 
 Queue = asyncio.Queue[Committed | Exception]
@@ -51,13 +50,14 @@ OPERATOR_KEY = keys.mint(Tenant("_system"), bytes(range(42)))
 class TrialGate:
     """One node as its API sees it. Commands are carried out at once."""
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str) -> None:
         self.name = NodeName(name)
         self.cluster = "trial"
         self.clock_ms = START_MS
         entropy = itertools.count(1)
         self._entropy = lambda n: next(entropy).to_bytes(n, "big")
-        self.store = open_sqlite(path, self.name, START_MS, self._entropy)
+        origin = make_origin(self.name, START_MS, self._entropy(5))
+        self.store = MemoryStore(Data(self.name, origin))
         self.replica = Replica(self.store, ScheduleDomain(), Policies(), ReplicaSettings("trial"))
         self.sent: list[tuple[NodeName | None, Message]] = []  # to whom (None: all), what
         self.logged: list[tuple[str, str, Mapping[str, Any]]] = []
@@ -171,16 +171,12 @@ class TrialGate:
     def log(self, level: str, event: str, **fields: Any) -> None:
         self.logged.append((level, event, fields))
 
-    def close(self) -> None:
-        self._reader.close()
-        self.store.close()
-
 
 class Table:
     """Nodes that hear of each other when the test delivers what they sent."""
 
-    def __init__(self, path: Path, *names: str) -> None:
-        self.gates = {name: TrialGate(name, path / name) for name in names}
+    def __init__(self, *names: str) -> None:
+        self.gates = {name: TrialGate(name) for name in names}
         for name, gate in self.gates.items():
             gate.handle([PeerJoined(NodeName(other)) for other in names if other != name])
 
@@ -204,10 +200,6 @@ class Table:
                     for other in self.gates if to is None else [to]:
                         if other not in {name, *cut_off}:
                             self.gates[other].handle([Received(NodeName(name), message)])
-
-    def close(self) -> None:
-        for gate in self.gates.values():
-            gate.close()
 
 
 class Caller:

@@ -21,7 +21,7 @@ from konkordat.api.idempotency import Repeatable, repeatable
 from konkordat.api.problems import FieldError, Problem
 from konkordat.api.ratelimit import OPERATIONS_PER_REQUEST
 from konkordat.api.schemas import DroppedSlotShown, ProblemDocument, WarningShown
-from konkordat.api.settings import OPERATIONS_MAX
+from konkordat.api.settings import OPERATIONS_MAX, PAGE_BYTES_MAX
 from konkordat.api.writing import (
     REASON_CHARS_MAX,
     Caller,
@@ -68,7 +68,9 @@ class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
     ] = "independent"
     dry_run: bool = False
     override: Annotated[str, Meta(max_length=REASON_CHARS_MAX)] = ""
-    include_data: Annotated[bool, Meta(description="Give the records back.")] = False
+    include_data: Annotated[
+        bool, Meta(description="Give the records back; beyond 4 MiB only their versions.")
+    ] = False
 
 
 class OperationResult(Struct, frozen=True):
@@ -154,10 +156,12 @@ async def _atomic(
         done = written(outcome, caller.credential.tenant, operations, front.gate.reader())
     except Problem as problem:
         raise _pointing_into_batch(problem) from problem
-    results = [
-        result_json(one, op.collection, op.id, with_data=request.include_data)
-        for one, op in zip(done, operations, strict=True)
-    ]
+    results: list[bytes] = []
+    size = 0
+    for one, op in zip(done, operations, strict=True):
+        with_data = request.include_data and size < PAGE_BYTES_MAX
+        results.append(result_json(one, op.collection, op.id, with_data=with_data))
+        size += len(results[-1])
     front.counts.operations.labels("written").inc(len(results))
     return Done(results, 0)
 
@@ -223,6 +227,7 @@ def _results(
     with_data: bool,
 ) -> Iterator[tuple[int, bytes | Problem]]:
     reader, tenant = front.gate.reader(), caller.credential.tenant
+    size = 0
     for (number, operation, _), outcome in zip(ready, outcomes, strict=True):
         try:
             (one,) = written(outcome, tenant, [operation], reader)
@@ -230,7 +235,9 @@ def _results(
             yield number, problem
             continue
         type_, id = operation.collection, operation.id
-        yield number, result_json(one, type_, id, with_data=with_data)
+        result = result_json(one, type_, id, with_data=with_data and size < PAGE_BYTES_MAX)
+        size += len(result)
+        yield number, result
 
 
 # Parts ------------------------------------------------------------------------------------------

@@ -74,8 +74,10 @@ class Call:
 
     @property
     def tenant(self) -> str:
-        """The tenant of whoever calls: from the credential, never from the request. Raises Problem for the operator, who
-        administers and has no schedule."""
+        """The tenant of whoever calls: from the credential, never from the request.
+
+        Raises Problem for the operator, who administers and has no schedule.
+        """
         assert self.credential is not None, "a route without `needs` has no tenant"
         if self.credential.is_operator:
             raise no_schedule()

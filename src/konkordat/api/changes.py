@@ -39,6 +39,9 @@ RIPPLE_ROUNDS_MAX: Final = (
 )
 RIPPLE_CLAIMS_MAX: Final = 5_000  # as many bookings of one place as a page may look at
 OLD_PLACES_MAX: Final = 8  # earlier slots of one session looked at
+SLICE_RECORDS: Final = (
+    64  # in memory at once; an ordinary one takes 4 KiB, the largest 1 MiB and more
+)
 PLACE_GROUPS: Final = frozenset({SLOT, STATE})
 ALWAYS: Final = (-(1 << 62), 1 << 62)
 
@@ -55,9 +58,9 @@ class Touched(msgspec.Struct):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Notes, and the frontier that has been told with them."""
+    """What was touched in a stretch of the log, and the frontier at its end."""
 
-    notes: list[Note]
+    touched: dict[RecordKey, Touched]
     seen: dict[Origin, int]
     has_more: bool
 
@@ -69,7 +72,7 @@ def changes_since(
     upto: Mapping[Origin, int],
     limit: int,
 ) -> Page:
-    """What a tenant's records became between two frontiers, about `limit` records: at least one batch."""
+    """Which of a tenant's records were touched between two frontiers: about `limit`, of at least one batch."""
     touched: dict[RecordKey, Touched] = {}
     seen = dict(since)
     for origin, (after, last) in missing(since, upto).items():
@@ -78,7 +81,7 @@ def changes_since(
             at = _read(reader, tenant, origin, at, last, limit, touched)
             seen[origin] = at
     has_more = bool(missing(seen, upto))
-    return Page(list(notes_of(reader, touched)), seen, has_more)
+    return Page(touched, seen, has_more)
 
 
 def _read(
@@ -107,10 +110,25 @@ def _read(
 
 
 def notes_of(reader: Reader, touched: Mapping[RecordKey, Touched]) -> Iterator[Note]:
-    """Notes of the touched records, and of sessions whose place was decided otherwise because of them."""
-    records = reader.load(touched)
-    rippled = _rippled(reader, records, touched)
-    records |= reader.load(rippled - records.keys())
+    """Notes of the touched records, and of sessions whose place was decided otherwise because of them.
+
+    Read and made in slices, so that a page of large records is never in memory as a whole.
+    """
+    told: set[RecordKey] = set(touched)
+    keys = list(touched)
+    for start in range(0, len(keys), SLICE_RECORDS):
+        slice_ = keys[start : start + SLICE_RECORDS]
+        records = reader.load(slice_)
+        rippled = _rippled(reader, records, touched) - told
+        told |= rippled
+        yield from _notes(reader, records, touched)
+        if rippled:
+            yield from _notes(reader, reader.load(rippled), touched)
+
+
+def _notes(
+    reader: Reader, records: Mapping[RecordKey, Record], touched: Mapping[RecordKey, Touched]
+) -> Iterator[Note]:
     sessions = [key for key in records if key.collection == SESSIONS]
     claims = reader.claims_of(sessions)
     for key, record in records.items():
@@ -137,8 +155,8 @@ def _rippled(
     spans = {_span(claim) for claim in _claims_touched(reader, records, touched)}
     spans |= {
         Span(resource, *ALWAYS)
-        for key, known in touched.items()
-        if key.collection == ROOMS and MAX_CONCURRENT in known.groups
+        for key in records
+        if key.collection == ROOMS and MAX_CONCURRENT in touched[key].groups
         if (resource := owned_resource(key)) is not None
     }
     found: dict[ClaimId, Claim] = {}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Annotated, Final
 
 import msgspec
 
-from konkordat.api.answers import Answer, StreamedAnswer, answer, streamed
+from konkordat.api.answers import JSON, Answer, StreamedAnswer, answer, streamed
 from konkordat.api.auth import TICKET_LIFE_MS
 from konkordat.api.call import Call
-from konkordat.api.changes import changes_since
+from konkordat.api.changes import changes_since, notes_of
 from konkordat.api.consistency import reach
 from konkordat.api.docs import CONSISTENCY, EVENT, SINCE, VENUE, Doc, Field, Reply
 from konkordat.api.frames import EventFrames
@@ -30,6 +30,7 @@ from konkordat.kernel.ids import Origin
 from konkordat.schedule.registry import COLLECTIONS
 
 CHANGES_DEFAULT: Final = 200
+CHUNK_BYTES: Final = 64 << 10
 EVENT_STREAM: Final = b"text/event-stream"
 SUB: Final = ""  # an event stream has one subscription, without a name
 FILTER_FIELDS: Final = (
@@ -62,7 +63,7 @@ class ChangesHandler:
     def __init__(self, type_: str | None) -> None:
         self._type = type_
 
-    async def __call__(self, call: Call) -> Answer:
+    async def __call__(self, call: Call) -> StreamedAnswer:
         names = [
             field.name for field in FILTER_FIELDS if self._type is None or field.name != "types"
         ]
@@ -72,12 +73,27 @@ class ChangesHandler:
         await reach(call, since)
         gate = call.front.gate
         page = changes_since(gate.reader(), call.tenant, since, gate.frontier(), limit)
-        bodies = [body for note in page.notes if (body := told(note, filter_)) is not None]
-        items = b",".join([b"{" + body for body in bodies])
         token = sync_token(filter_, frontier_token(page.seen))
-        more = b"true" if page.has_more else b"false"
-        body = b'{"data":[%s],"token":"%s","has_more":%s}' % (items, token.encode(), more)
-        return answer(call, 200, body)
+        more = "true" if page.has_more else "false"
+        tail = f'],"token":"{token}","has_more":{more}}}'.encode()
+        notes = notes_of(gate.reader(), page.touched)
+        bodies = (body for note in notes if (body := told(note, filter_)) is not None)
+        return streamed(call, _json_chunks(bodies, tail), JSON)
+
+
+async def _json_chunks(bodies: Iterable[bytes], tail: bytes) -> AsyncIterator[bytes]:
+    """The page piece by piece: it may be large, and others have their turn in between."""
+    buffer, size = [b'{"data":['], 0
+    separator = b"{"
+    for body in bodies:
+        buffer += (separator, body)
+        separator = b",{"
+        size += len(body)
+        if size >= CHUNK_BYTES:
+            yield b"".join(buffer)
+            buffer, size = [], 0
+            await asyncio.sleep(0)
+    yield b"".join([*buffer, tail])
 
 
 def _since(call: Call, text: str | None, type_: str | None) -> tuple[Filter, dict[Origin, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from litestar import WebSocket
+from litestar.exceptions import WebSocketDisconnect
 
 from konkordat.api.call import Call
 from konkordat.api.problems import MEDIA_TYPE, Problem
@@ -33,10 +34,18 @@ class Socket:
         await self._send({"type": "websocket.accept", "subprotocol": None, "headers": []})
 
     async def send_text(self, frame: bytes) -> None:
-        await self._send({"type": "websocket.send", "bytes": None, "text": frame.decode()})
+        """Raises OSError when the client is gone."""
+        await self._say({"type": "websocket.send", "bytes": None, "text": frame.decode()})
 
     async def close(self, code: int) -> None:
-        await self._send({"type": "websocket.close", "code": code, "reason": ""})
+        """Raises OSError when the client is gone."""
+        await self._say({"type": "websocket.close", "code": code, "reason": ""})
+
+    async def _say(self, event: Any) -> None:
+        try:
+            await self._send(event)
+        except WebSocketDisconnect as cause:
+            raise ConnectionResetError("the client is gone") from cause
 
 
 def check_origin(call: Call) -> None:

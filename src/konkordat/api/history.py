@@ -16,7 +16,7 @@ from konkordat.api.consistency import is_really_missing
 from konkordat.api.docs import CONSISTENCY, CURSOR, LIMIT, Doc, Reply
 from konkordat.api.front import Route
 from konkordat.api.problems import Problem
-from konkordat.api.settings import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
+from konkordat.api.settings import PAGE_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
 from konkordat.api.tokens import bad_token
 from konkordat.api.views import instant, readable
 from konkordat.kernel.change import Batch, Change, Transaction
@@ -95,10 +95,17 @@ def page(
     rows = reader.history(record.key, limit + 1, before)
     shown = rows[:limit]
     opened: dict[tuple[Origin, int], Batch] = {}
-    entries = tuple([_entry(reader, record, row, opened) for row in shown])
-    has_more = len(rows) > limit
-    cursor = _cursor_text(shown[-1]) if has_more else None
-    return HistoryPage(entries, cursor, has_more)
+    entries: list[Entry] = []
+    size = 0
+    for row in shown:
+        entry = _entry(reader, record, row, opened)
+        entries.append(entry)
+        size += sum(len(bytes(value.value)) for value in entry.values)
+        if size > PAGE_BYTES_MAX:
+            break
+    has_more = len(rows) > len(entries)
+    cursor = _cursor_text(shown[len(entries) - 1]) if has_more else None
+    return HistoryPage(tuple(entries), cursor, has_more)
 
 
 def _entry(

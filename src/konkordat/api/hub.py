@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from konkordat.api.changes import Touched, changes_since, decided_sessions
+from konkordat.api.changes import Touched, changes_since, decided_sessions, notes_of
 from konkordat.api.frames import Frames
 from konkordat.api.gate import FeedGap, NodeStopped, Overloaded
 from konkordat.api.notes import Note, note_of, told
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from konkordat.api.auth import Credential
     from konkordat.api.front import Front
 
+ROOM_EVERY: Final = (
+    64  # notes between two looks at the queue; fewer than what it holds below its low water
+)
 CATCH_UP_ITEMS: Final = 500  # records read from the log at once, between looks at the queue
 RETRY_S: Final = 1.0  # after the feed could not be joined
 DRAIN_RETRY_MS: Final = 500  # clients that are sent away spread their return over about this
@@ -79,17 +82,39 @@ class Follower:
             self._may_repeat = False
         self.tell(notes, committed.frontier, frontier_text)
 
-    def tell(self, notes: Iterable[Note], frontier: Mapping[Origin, int], text: str) -> int:
+    def tell(self, notes: Iterable[Note], frontier: Mapping[Origin, int], text: str) -> None:
         """Queue the matching notes. All but the last carry the token before, so who breaks off gets all again."""
-        bodies = [body for note in notes if (body := told(note, self.filter)) is not None]
-        change, put, sub = self.line.frames.change, self.line.outbox.put, self.sub
-        for body in bodies[:-1]:
-            put(change(sub, self.token, body), counts=True)
+        last: bytes | None = None
+        for note in notes:
+            if (body := told(note, self.filter)) is not None:
+                self._put(last)
+                last = body
+        self._move_on(last, frontier, text)
+
+    async def tell_slowly(
+        self, notes: Iterable[Note], frontier: Mapping[Origin, int], text: str
+    ) -> None:
+        """The same for more notes than the queue may hold: it goes on as the reader takes them."""
+        last: bytes | None = None
+        for number, note in enumerate(notes, 1):
+            if (body := told(note, self.filter)) is not None:
+                self._put(last)
+                last = body
+            if number % ROOM_EVERY == 0:
+                await asyncio.sleep(0)
+                if not await self.line.outbox.room():
+                    return
+        self._move_on(last, frontier, text)
+
+    def _put(self, body: bytes | None) -> None:
+        if body is not None:
+            frame = self.line.frames.change(self.sub, self.token, body)
+            self.line.outbox.put(frame, counts=True)
+
+    def _move_on(self, last: bytes | None, frontier: Mapping[Origin, int], text: str) -> None:
         self.seen = frontier
         self.token = self._prefix + text
-        if bodies:
-            put(change(sub, self.token, bodies[-1]), counts=True)
-        return len(bodies)
+        self._put(last)
 
 
 class Hub:
@@ -140,13 +165,15 @@ class Hub:
             now = gate.frontier()
             tenant = line.credential.tenant
             page = changes_since(gate.reader(), tenant, follower.seen, now, CATCH_UP_ITEMS)
-            follower.tell(page.notes, page.seen, frontier_token(page.seen))
-            if not page.has_more:
-                # Nothing awaits between the look at the frontier and this line, so no commit is missed.
-                self._followers.setdefault(tenant, set()).add(follower)
-                line.say("caught_up", sub=follower.sub, token=follower.token)
-                return
-            await asyncio.sleep(0)
+            notes, text = notes_of(gate.reader(), page.touched), frontier_token(page.seen)
+            if page.has_more or len(page.touched) > ROOM_EVERY:
+                await follower.tell_slowly(notes, page.seen, text)
+                continue
+            # Nothing awaits from the look at the frontier to the end, so no commit is missed.
+            follower.tell(notes, page.seen, text)
+            self._followers.setdefault(tenant, set()).add(follower)
+            line.say("caught_up", sub=follower.sub, token=follower.token)
+            return
 
     # The feed ------------------------------------------------------------------------------------
 

@@ -7,9 +7,7 @@ from collections import deque
 from typing import Final
 
 FRAMES_MAX: Final = 4_096
-BYTES_MAX: Final = (
-    8 << 20
-)  # a slow reader costs at most this; ordinary ones have a few frames waiting
+BYTES_MAX: Final = 4 << 20  # what a slow reader costs; ordinary ones have a few frames waiting
 LOW_WATER_FRAMES: Final = FRAMES_MAX // 4  # below these, catching up from the log goes on
 LOW_WATER_BYTES: Final = BYTES_MAX // 4
 
@@ -53,7 +51,10 @@ class Outbox:
         if self.is_full or self.closing:
             return False
         waiting = len(self._ordered) + len(self._urgent)
-        self.is_full = waiting >= FRAMES_MAX or self._bytes + len(frame) > BYTES_MAX
+        # A single frame of whatever size passes, or it could never be sent.
+        self.is_full = waiting >= FRAMES_MAX or bool(
+            waiting and self._bytes + len(frame) > BYTES_MAX
+        )
         self._changed.set()
         if not self.is_full:
             self._bytes += len(frame)

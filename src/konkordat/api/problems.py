@@ -104,6 +104,9 @@ TABLE: Final[Mapping[str, Entry]] = {
         "The Idempotency-Key belongs to another request",
         "Use a fresh key for each request; repeat the key only with the same body.",
     ),
+    "unfit": Entry(
+        422, "The transaction holds what cannot be kept", "Correct what `detail` names."
+    ),
     "too_large": Entry(422, "The transaction is too large", "Split it."),
     "slot_taken": Entry(
         409,

@@ -39,6 +39,7 @@ from konkordat.schedule.interchange.programme import Programme
 from konkordat.schedule.times import Interval
 from konkordat.store.port import Reader, Span
 
+BYTES_MAX: Final = 64 << 20  # of one programme's sessions; ordinary ones take a few MiB
 SESSIONS_MAX: Final = 20_000  # of one programme; the largest known conference has under 2 000
 PAGE_ROWS: Final = 500  # read at once, so that others have their turn in between
 SPANS_PER_READ: Final = 200
@@ -117,14 +118,16 @@ async def _event(call: Call, key: RecordKey) -> Record:
 
 async def _all(reader: Reader, tenant: Tenant, collection: Collection, parent: str) -> Any:
     """All living records of a parent, in pages."""
-    after, count = RecordId(""), 0
+    after, count, size = RecordId(""), 0, 0
     while True:
         page = reader.scan(tenant, collection, after, PAGE_ROWS, parent)
         for record in page:
             yield record
         count += len(page)
-        if count > SESSIONS_MAX:
-            raise Problem("too_large", f"The programme has more than {SESSIONS_MAX} sessions.")
+        size += sum(len(r.value) for record in page for r in record.fields.values())
+        if count > SESSIONS_MAX or size > BYTES_MAX:
+            detail = f"The programme has more than {SESSIONS_MAX} sessions or {BYTES_MAX} bytes."
+            raise Problem("too_large", detail)
         if len(page) < PAGE_ROWS:
             return
         after = page[-1].key.id

@@ -30,7 +30,7 @@ from konkordat.api.front import Method, Route
 from konkordat.api.idempotency import Repeatable, repeatable
 from konkordat.api.keys import Scope
 from konkordat.api.problems import Problem, invalid
-from konkordat.api.settings import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
+from konkordat.api.settings import PAGE_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
 from konkordat.api.tokens import Cursor, Filter, cursor_text, parse_cursor, sync_token
 from konkordat.api.views import FORMS, Form, version
 from konkordat.api.writing import (
@@ -58,6 +58,7 @@ from konkordat.replica.messages import Outcome
 from konkordat.schedule.commands import OnConflict, Operation
 from konkordat.schedule.registry import COLLECTIONS, CollectionSpec
 
+SLICE_RECORDS: Final = 50  # of a list, in memory before their size is known
 JSON_TYPES: Final = frozenset({"", "application/json"})
 PATCH_TYPES: Final = frozenset({"application/merge-patch+json", "application/json"})
 ON_CONFLICT: Final[tuple[OnConflict, ...]] = get_args(OnConflict)
@@ -106,19 +107,30 @@ class Resource:
         query = call.take_only("limit", "cursor", *self._parents)
         limit = call.integer("limit", PAGE_ITEMS_DEFAULT, 1, PAGE_ITEMS_MAX)
         cursor = self._cursor(call, query.get("cursor"))
+        page, is_last = self._page(call, cursor, limit)
         reader = call.front.gate.reader()
-        records = reader.scan(
-            Tenant(call.tenant),
-            Collection(self.type),
-            RecordId(cursor.after),
-            limit + 1,
-            cursor.parent or None,
-        )
-        page = records[:limit]
         claims = reader.claims_of([r.key for r in page]) if self._has_claims else {}
         items = b",".join([self.form.json(r, claims.get(r.key, ())) for r in page])
-        tail = self._list_tail(cursor, page, is_last=len(records) <= limit)
+        tail = self._list_tail(cursor, page, is_last=is_last)
         return answer(call, 200, b'{"data":[' + items + b"]," + tail + b"}")
+
+    def _page(self, call: Call, cursor: Cursor, limit: int) -> tuple[list[Record], bool]:
+        """The records of a page, and whether it is the last. Read in slices: large records end it early."""
+        reader, tenant = call.front.gate.reader(), Tenant(call.tenant)
+        page: list[Record] = []
+        after, size = cursor.after, 0
+        while len(page) < limit and size < PAGE_BYTES_MAX:
+            want = min(SLICE_RECORDS, limit - len(page))
+            # One more than wanted tells whether there is more.
+            found = reader.scan(
+                tenant, Collection(self.type), RecordId(after), want + 1, cursor.parent or None
+            )
+            page += found[:want]
+            if len(found) <= want:
+                return page, True
+            after = found[want - 1].key.id
+            size += sum(len(r.value) for record in found for r in record.fields.values())
+        return page, False
 
     def _cursor(self, call: Call, text: str | None) -> Cursor:
         parent = None

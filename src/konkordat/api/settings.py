@@ -16,6 +16,7 @@ OPERATIONS_MAX: Final = (
 )
 PAGE_ITEMS_MAX: Final = 200  # of a list; at ~4 KiB a session below the size of a batch
 PAGE_ITEMS_DEFAULT: Final = 50
+PAGE_BYTES_MAX: Final = 4 << 20  # a page of large records ends early
 CHANGES_ITEMS_MAX: Final = 1_000  # of a page of changes: one round trip catches up 1 000 records
 QUERY_FIELDS_MAX: Final = 20  # no endpoint has so many parameters
 HEADER_CHARS_MAX: Final = 200  # Idempotency-Key, X-Request-Id, If-Match: ids, not documents

@@ -55,7 +55,7 @@ HEARTBEAT_S: Final = (
     15.0  # under the idle timeout of common proxies (60 s), and how late a client learns of silence
 )
 HELLO_S_MAX: Final = 10.0  # from the opening to `hello`
-SEND_S_MAX: Final = 30.0  # a reader that takes nothing for so long is gone
+SEND_S_MAX: Final = 60.0  # a reader that does not take one message in so long is gone
 SUBSCRIPTIONS_MAX: Final = 32  # of one connection
 WRITES_MAX: Final = 64  # being carried out for one connection; beyond, its messages wait unread
 PROTOCOL_ERROR: Final = 4400
@@ -102,8 +102,8 @@ class Stream:
         line = self._line
         try:
             while frames := await line.outbox.get():
-                async with asyncio.timeout(SEND_S_MAX):
-                    for frame in frames:
+                for frame in frames:
+                    async with asyncio.timeout(SEND_S_MAX):
                         await self._socket.send_text(frame)
             if line.outbox.is_full and line.farewell is None:
                 self._front.counts.gaps.inc()
@@ -126,7 +126,7 @@ class Stream:
                 self._end(NO_ENTRY, problem)
                 return
             tokens = {sub: f.token for sub, f in self._followers.items() if f.is_live}
-            self._line.say("heartbeat", token=self._front.token(), tokens=tokens)
+            self._line.say("heartbeat", tokens=tokens)
 
     # Receiving ---------------------------------------------------------------------------------
 
@@ -134,13 +134,11 @@ class Stream:
         line = self._line
         try:
             async with asyncio.timeout(HELLO_S_MAX):
-                hello = await self._next()
-            if hello is not None and not isinstance(hello, Hello):
-                raise Problem("bad_request", "A stream begins with `hello`.")
-            if hello is not None:
-                self._welcome(hello)
-            while hello is not None and (message := await self._next()) is not None:
-                await self._take(message)
+                text = await self._next()
+            if text is not None:
+                self._welcome(decode(decoder, text))
+            while text is not None and (text := await self._next()) is not None:
+                await self._take(text)
         except TimeoutError:
             self._end(PROTOCOL_ERROR, Problem("request_timeout", "There was no `hello`."))
         except EXPECTED as error:
@@ -148,18 +146,17 @@ class Stream:
         finally:
             line.outbox.close()
 
-    async def _next(self) -> Message | None:
-        """The next message; None at the end."""
+    async def _next(self) -> bytes | None:
+        """The next message as it came; None at the end. Raises Problem for one beyond the limit."""
         text = await self._socket.receive()
-        if text is None:
-            return None
         limit = self._front.settings.body_bytes_max
-        if len(text) > limit:
+        if text is not None and len(text) > limit:
             raise body_too_large(limit)
-        message: Message = decode(decoder, text)
-        return message
+        return text
 
-    def _welcome(self, hello: Hello) -> None:
+    def _welcome(self, hello: Message) -> None:
+        if not isinstance(hello, Hello):
+            raise Problem("bad_request", "A stream begins with `hello`.")
         front = self._front
         if hello.window is not None:
             self._line.outbox.set_window(hello.window)
@@ -173,11 +170,12 @@ class Stream:
             request_id=self._call.request_id,
         )
 
-    async def _take(self, message: Message) -> None:
+    async def _take(self, text: bytes) -> None:
         """One message. What cannot be done is answered by a problem, and the stream goes on."""
         about: dict[str, str] = {}
         try:
             self._front.keyring.check_still_valid(self._credential)
+            message: Message = decode(decoder, text)
             match message:
                 case Ack(count=count):
                     self._line.outbox.open_window(count)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,11 +10,9 @@ from support.api import Caller, Node, Programme, Table, serving
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Iterator[Table]:
+def table() -> Table:
     """Two nodes that hear of each other only when `deliver` is called."""
-    made = Table(tmp_path, "zurich", "geneva")
-    yield made
-    made.close()
+    return Table("zurich", "geneva")
 
 
 @pytest.fixture

@@ -40,10 +40,11 @@ def test_a_key_that_is_none_is_refused(node: Node, text: str) -> None:
 
 def test_a_key_with_a_wrong_secret_or_tenant_is_refused(node: Node, acme: Caller) -> None:
     prefix, tenant, id, secret = acme.key.split("_")
+    other = secret[:-1] + ("0" if secret[-1] != "0" else "1")
     for wrong in (
-        "_".join((prefix, tenant, id, secret[:-1] + ("0" if secret[-1] != "0" else "1"))),
-        "_".join((prefix, "bolt", id, secret)),
-        "_".join((prefix, "_system", id, secret)),
+        f"{prefix}_{tenant}_{id}_{other}",
+        f"{prefix}_bolt_{id}_{secret}",
+        f"{prefix}__system_{id}_{secret}",
     ):
         assert Caller(node.client, wrong).get("/v2/speakers").json()["code"] == "unauthenticated"
 

@@ -1,4 +1,4 @@
-"""Idempotency-Key: a repeated request has one effect, whatever became of the first answer, and wherever it is repeated."""
+"""Idempotency-Key: a repeated request has one effect, whatever became of its answer, wherever it is repeated."""
 
 from __future__ import annotations
 
