@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from konkordat.kernel.claim import ClaimState, DecidedClaim, Resource
@@ -126,6 +126,7 @@ def test_short_and_long_claims_are_found_alike(store: Store, scribe: Scribe) -> 
 times = st.integers(0, 40).map(lambda n: n * 7 * MINUTE) | st.integers(0, 3 * DAY)
 
 
+@settings(max_examples=max(50, settings.default.max_examples // 20))  # each opens a store
 @given(
     st.lists(st.tuples(times, times, st.sampled_from("12")), max_size=12),
     st.lists(st.tuples(times, times, st.sampled_from("12")), min_size=1, max_size=4),

@@ -9,13 +9,13 @@ import apsw
 
 from konkordat.kernel.change import RequestMark
 from konkordat.kernel.digest import KeyRange, summary_of
-from konkordat.kernel.ids import Origin, RecordId, RecordKey
+from konkordat.kernel.ids import Collection, Origin, RecordId, RecordKey, Tenant
 from konkordat.kernel.record import Record
 from konkordat.store.port import CorruptStoreError, HistoryRow, LogRow
 from konkordat.store.replay import NOT_REPLAYED, Replay, Replayed
 from konkordat.store.sqlite import claims, rows
 from konkordat.store.sqlite.connection import Rows, fetched
-from konkordat.store.sqlite.names import Names
+from konkordat.store.sqlite.names import Scope
 from konkordat.store.sqlite.plan import SEQ_BITS
 from konkordat.store.sqlite.segments import Segments, read_segments, total
 
@@ -26,10 +26,10 @@ FINDINGS_MAX: Final = 1_000  # what nobody reads to the end is not listed to the
 class Check:
     """One check of a store at rest. It holds all records twice, as stored and as replayed."""
 
-    def __init__(self, connection: apsw.Connection, names: Names, replay: Replay | None) -> None:
+    def __init__(self, connection: apsw.Connection, replay: Replay | None) -> None:
         self._connection = connection
-        self._scopes = names.scopes.names
-        self._origins = names.origins.names
+        self._scopes: dict[int, Scope] = {}
+        self._origins: dict[int, Origin] = {}
         self._replay = replay
         self._replayed = Replayed(replay)
         self._records: dict[RecordKey, Record] = {}
@@ -39,6 +39,7 @@ class Check:
         """What differs from what it must be, a sentence each. `segments` are those in memory."""
         steps = [
             self._integrity,
+            self._names,
             self._log,
             self._frontier,
             self._read_records,
@@ -78,6 +79,10 @@ class Check:
         for (text,) in self._connection.execute("PRAGMA integrity_check").fetchall():
             if text != "ok":
                 self._note(f"SQLite: {text}")
+
+    def _names(self) -> None:
+        self._scopes = {number: (Tenant(t), Collection(c)) for number, t, c in self._all("scopes")}
+        self._origins = {row[0]: Origin(row[1]) for row in self._all("origins")}
 
     def _log(self) -> None:
         for position, hash_, first_hlc, last_hlc, arrived_ms, body in self._pages("every_batch"):

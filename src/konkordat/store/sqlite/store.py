@@ -259,7 +259,7 @@ class SqliteStore(SqliteReader):
 
     @reads
     def check(self) -> list[str]:
-        check = Check(self._connection, self._names, self._replay)
+        check = Check(self._connection, self._replay)
         return check.run(self._segments, self._segment_rows_max)
 
     def close(self) -> None:
