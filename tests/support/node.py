@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import random
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,22 @@ from konkordat.replica.messages import Input
 PATIENCE_S = 10.0  # how long a test waits for what takes milliseconds when all is well
 
 
+# Below the range from which systems take the ports of outgoing connections: one that is free now stays free, unless
+# another program listens on just this one.
+PORTS = range(15_000, 32_000)
+_chance = random.Random(os.urandom(8))
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listened on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody listens on, and that was not given to another part of the test."""
+    while True:
+        port = _chance.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def eventually(what: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
@@ -47,6 +60,9 @@ class KeptLog:
 
     def __call__(self, level: str, event: str, **fields: Any) -> None:
         self.lines.append((level, event, fields))
+
+    def wants(self, level: str) -> bool:
+        return True
 
     def events(self) -> list[str]:
         return [event for _, event, _ in self.lines]

@@ -40,6 +40,7 @@ from konkordat.store.port import Reader
 WAITERS_MAX: Final = 10_000  # requests that wait for a frontier; one connection has one
 RETRY_MS_MIN: Final = 100
 RETRY_MS_MAX: Final = 5_000
+TRAIL_MAX: Final = 50  # ids named in one log line
 UNSIZED_BYTES: Final = 4_096  # counted for a command that cannot be measured
 # Weight of the newest drain in the running mean of seconds per command: about the last fifty.
 MEAN_WEIGHT: Final = 0.05
@@ -196,6 +197,8 @@ class NodeGate:
         self._frontier = committed.frontier
         self._times.committed(committed.frontier, drained.now_ms)
         self._measure(committed, drained)
+        if self._log.wants("debug"):
+            self._log("debug", "committed", **_trail(committed))
         self._feed.publish(committed)
         if self._waiters:
             for waiter in [w for w in self._waiters if covers(self._frontier, w.frontier)]:
@@ -316,6 +319,17 @@ def _forget(futures: Iterable[asyncio.Future[Any]]) -> None:
     for future in futures:
         if not future.cancel() and not future.cancelled():
             future.exception()
+
+
+def _trail(committed: Committed) -> dict[str, Any]:
+    """What a commit consisted of, by the ids that its changes carry on every node."""
+    batches = dict.fromkeys(f"{e.stamp.origin}/{e.seq}" for e in committed.entries)
+    causes = dict.fromkeys(e.cause_id for e in committed.entries)
+    return {
+        "changes": len(committed.entries),
+        "batches": list(batches)[:TRAIL_MAX],
+        "cause_ids": list(causes)[:TRAIL_MAX],
+    }
 
 
 def _fields(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,9 @@ class Log(Protocol):
 
     def __call__(self, level: str, event: str, **fields: Any) -> None: ...
 
+    def wants(self, level: str) -> bool:
+        """Whether a line of this level would be written: what is dear to gather need not be."""
+
 
 class NodeLog:
     """The log of one node."""
@@ -63,6 +66,9 @@ class NodeLog:
 
     def __call__(self, level: str, event: str, **fields: Any) -> None:
         getattr(self._logger, level)(event, **fields)
+
+    def wants(self, level: str) -> bool:
+        return LEVELS[level] >= self._level
 
     def close(self) -> None:
         """Stop writing to a file; stderr stays open."""

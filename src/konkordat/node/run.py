@@ -28,7 +28,7 @@ from konkordat.node.app import make_app
 from konkordat.node.clock import WallClock
 from konkordat.node.config import NodeConfig
 from konkordat.node.door import Server, bind, port_of
-from konkordat.node.errors import DefectError, ExitCode, LinksError, NodeError
+from konkordat.node.errors import DefectError, ExitCode, NodeError
 from konkordat.node.logs import NodeLog
 from konkordat.node.metrics import NodeMetrics
 from konkordat.node.node import Node
@@ -193,7 +193,7 @@ class Running:
     def _drill(self, what: Callable[[], None]) -> None:
         try:
             what()
-        except LinksError as error:
+        except NodeError as error:
             self._log("error", "links_failed", error=str(error))
 
 

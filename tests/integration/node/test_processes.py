@@ -49,9 +49,10 @@ def test_five_nodes_that_all_write_end_up_with_the_same(tmp_path: Path) -> None:
             answer = node.post("/v2/batch", speakers(50, node.name), key)
             assert answer.status_code == 200, answer.text
         soon(lambda: converged(*nodes) and nodes[4].cluster()["nodes"][0]["records"] == 251)
+        # Each also says so of all the others, once their next heartbeats have come.
+        soon(lambda: all(node.cluster()["converged"] for node in nodes))
         for node in nodes:
             told = node.cluster()
-            assert told["converged"]
             assert told["digests_equal"]
             assert told["problems"] == []
 
@@ -138,7 +139,38 @@ def test_a_node_killed_under_load_loses_nothing_that_it_acknowledged(tmp_path: P
         everything = set().union(*(writer.acknowledged for writer in writers))
         for node in nodes:
             assert everything <= ids(node, key)
-        assert basel.cluster()["digests_equal"]
+        soon(lambda: basel.cluster()["digests_equal"])
+
+
+@pytest.mark.row("S0-41")
+def test_a_stuck_peer_holds_up_nobody_else(tmp_path: Path) -> None:
+    with cluster_of(tmp_path, "zurich", "geneva", "basel", link={"lease_ms": 60_000}) as nodes:
+        zurich, geneva, basel = nodes
+        key = zurich.make_key()
+        soon(lambda: basel.peers() == {"zurich", "geneva"} and converged(*nodes))
+        geneva.send(signal.SIGSTOP)  # its lease is long: it stays linked, and takes nothing
+        for n in range(20):
+            assert zurich.post("/v2/batch", speakers(100, f"b{n}"), key).status_code == 200
+        soon(lambda: converged(zurich, basel))
+        geneva.send(signal.SIGCONT)
+        soon(lambda: converged(*nodes))
+
+
+@pytest.mark.row("S0-33")
+def test_one_change_can_be_followed_through_the_logs_of_all_nodes(tmp_path: Path) -> None:
+    with cluster_of(tmp_path, "zurich", "geneva", log={"level": "debug"}) as (zurich, geneva):
+        soon(lambda: zurich.peers() == {"geneva"})
+        key = zurich.make_key()
+        headers = bearer(key) | {"x-request-id": "follow-me-7"}
+        url = f"{zurich.url}/v2/speakers"
+        assert httpx.post(url, json={"name": "A"}, headers=headers, timeout=30).status_code == 201
+        soon(lambda: "follow-me-7" in geneva.log())
+        for node in (zurich, geneva):
+            lines = [json.loads(line) for line in node.log().splitlines()]
+            (line,) = [x for x in lines if "follow-me-7" in x.get("cause_ids", ())]
+            assert line["event"] == "committed"
+            assert line["batches"][0].startswith("zurich.")
+        assert key not in zurich.log()
 
 
 def test_a_stopped_machine_is_missed_within_its_lease_and_noticed_again(tmp_path: Path) -> None:
