@@ -57,14 +57,15 @@ def note_of(
         return None
     key = record.key
     fields = frozenset([group.partition(".")[0] for group in groups])
+    shown = version(record, claims)
     about = (
         b'"type":"' + form.type.encode() + b'","id":' + _encode(key.id)
-        + b',"version":"' + version(record, claims).encode() + b'"'
+        + b',"version":"' + shown.encode() + b'"'
     )  # fmt: skip
     deleted = b'"op":"delete",' + about + b"}"
     upsert = b""
     if record.alive:
-        upsert = b'"op":"upsert",' + about + b',"data":' + form.json(record, claims) + b"}"
+        upsert = b'"op":"upsert",' + about + b',"data":' + form.json(record, claims, shown) + b"}"
     return Note(
         key.tenant,
         form.type,

@@ -95,12 +95,13 @@ class Resource:
             record, claims = self._look_up(call, key)
         if record is None:
             raise self._missing(key)
-        tag = f'"{version(record, claims)}"'
+        shown = version(record, claims)
+        tag = f'"{shown}"'
         headers: list[Header] = [(b"etag", tag.encode())]
         asked = etags(call.header(b"if-none-match"))
         if "*" in asked or tag in [t.removeprefix("W/") for t in asked]:
             return answer(call, 304, headers=headers, cache=REVALIDATE)
-        body = self.form.json(record, claims)
+        body = self.form.json(record, claims, shown)
         return answer(call, 200, body, headers=headers, cache=REVALIDATE)
 
     async def list_all(self, call: Call) -> Answer:
@@ -222,8 +223,9 @@ class Resource:
             headers.append((b"idempotency-replayed", b"true"))
         if operation.op == "delete" or done.record is None:
             return answer(call, 204, headers=headers)
-        headers.append((b"etag", f'"{version(done.record, done.claims)}"'.encode()))
-        body = self.form.json(done.record, done.claims)
+        shown = version(done.record, done.claims)
+        headers.append((b"etag", f'"{shown}"'.encode()))
+        body = self.form.json(done.record, done.claims, shown)
         remarks = remarks_json(done)
         if remarks:
             body = body[:-1] + remarks + b"}"

@@ -15,12 +15,11 @@ import msgspec
 
 from konkordat.kernel.claim import Claim, ClaimState, DecidedClaim
 from konkordat.kernel.hlc import ms_of
-from konkordat.kernel.ids import Group, RecordKey, node_of
-from konkordat.kernel.policy import Register
+from konkordat.kernel.ids import RecordKey, node_of
 from konkordat.kernel.record import Record
 from konkordat.schedule.claims import SLOT_PART, place_of
 from konkordat.schedule.commands import etag
-from konkordat.schedule.registry import COLLECTIONS, CollectionSpec, FieldKind
+from konkordat.schedule.registry import COLLECTIONS, CollectionSpec, FieldKind, FieldSpec
 from konkordat.schedule.times import utc_text
 
 NULL: Final = b"null"
@@ -30,76 +29,70 @@ _check: Final = msgspec.json.Decoder(msgspec.Raw).decode
 instant: Final = lru_cache(maxsize=4_096)(utc_text)
 
 
-class _Field(msgspec.Struct, frozen=True):
-    name: Group
-    is_map: bool
-    is_slot: bool
-    prefix: bytes  # `,"state":`
-    default: bytes  # JSON
-
-
 class Form:
-    """How the records of one collection are shown."""
+    """How the records of one collection are shown.
+
+    A prepared list holds every field with its default; of a record only the groups that it has are put in, so the cost
+    follows what is there and not what could be.
+    """
 
     def __init__(self, spec: CollectionSpec) -> None:
         self.spec = spec
         self.type = spec.name
         self.claim_group = spec.claim_group
-        self._fields = tuple(
-            _Field(
-                Group(field.name),
-                field.kind is FieldKind.MAP,
-                field.name == spec.claim_group,
-                b"," + _encode(field.name) + b":",
-                NULL if field.default is msgspec.UNSET else _encode(field.default),
-            )
-            for field in spec.fields
-        )
+        self._prefixes = [b"," + _encode(field.name) + b":" for field in spec.fields]
+        self._defaults = [
+            prefix + _default(field)
+            for prefix, field in zip(self._prefixes, spec.fields, strict=True)
+        ]
+        maps = {n for n, field in enumerate(spec.fields) if field.kind is FieldKind.MAP}
+        self._maps = {spec.fields[n].name: n for n in maps}
+        self._values = {f.name: n for n, f in enumerate(spec.fields) if n not in maps}
 
-    def json(self, record: Record, claims: Sequence[DecidedClaim] = ()) -> bytes:
-        """The record as clients see it. Of a deleted one only its id, version and times are left."""
+    def json(
+        self, record: Record, claims: Sequence[DecidedClaim] = (), version_: str | None = None
+    ) -> bytes:
+        """The record as clients see it. Of a deleted one only its id, version and times are left.
+
+        `version_` is its version, for callers that have it already.
+        """
         parts = [b'{"id":', _encode(record.key.id)]
         if record.alive:
-            self._write_fields(record, claims, parts)
-        parts.append(_tail(record, version(record, claims)))
+            parts += self._fields(record, claims)
+        parts.append(_tail(record, version_ or version(record, claims)))
         return b"".join(parts)
+
+    def _fields(self, record: Record, claims: Sequence[DecidedClaim]) -> list[bytes]:
+        parts = self._defaults.copy()
+        maps: dict[int, list[bytes]] = {}
+        for group, register in record.fields.items():
+            value = readable(register.value)
+            if value == NULL:
+                continue
+            at = self._values.get(group)
+            if at is not None:
+                if group == self.claim_group:
+                    value = with_state(value, claim_of(claims, group))
+                parts[at] = self._prefixes[at] + value
+                continue
+            name, dot, key = group.partition(".")
+            if dot and name in self._maps:
+                maps.setdefault(self._maps[name], []).append(_encode(key) + b":" + value)
+        for at, entries in maps.items():
+            parts[at] = self._prefixes[at] + b"{" + b",".join(sorted(entries)) + b"}"
+        return parts
 
     def map_json(self, record: Record, name: str) -> bytes:
         """One map field alone, such as a session's title."""
-        entries = _maps(record.fields).get(name, [])
-        return b"{" + b",".join(sorted(entries)) + b"}"
-
-    def _write_fields(
-        self, record: Record, claims: Sequence[DecidedClaim], parts: list[bytes]
-    ) -> None:
-        values = record.fields
-        maps = _maps(values)
-        for field in self._fields:
-            parts.append(field.prefix)
-            if field.is_map:
-                entries = maps.get(field.name)
-                parts.append(b"{" + b",".join(sorted(entries)) + b"}" if entries else b"{}")
-                continue
-            register = values.get(field.name)
-            value = NULL if register is None else readable(register.value)
-            if value == NULL:
-                parts.append(field.default)
-            elif field.is_slot:
-                parts.append(with_state(value, claim_of(claims, field.name)))
-            else:
-                parts.append(value)
+        at = self._maps[name]
+        return self._fields(record, ())[at].removeprefix(self._prefixes[at])
 
 
-def _maps(values: Mapping[Any, Register]) -> dict[str, list[bytes]]:
-    """Entries `"de":"…"` of each map field, from groups such as `title.de`."""
-    maps: dict[str, list[bytes]] = {}
-    for group, register in values.items():
-        name, dot, key = group.partition(".")
-        if dot:
-            value = readable(register.value)
-            if value != NULL:
-                maps.setdefault(name, []).append(_encode(key) + b":" + value)
-    return maps
+def _default(field: FieldSpec) -> bytes:
+    """What is shown of a field that has no group."""
+    if field.kind is FieldKind.MAP:
+        return b"{}"
+    return NULL if field.default is msgspec.UNSET else _encode(field.default)
 
 
 def _tail(record: Record, version_: str) -> bytes:

@@ -195,15 +195,16 @@ def conflicts(claims: Sequence[Claim], reader: Reader) -> list[dict[str, Any]]:
 def result_json(done: Written, type_: str, id: str, *, with_data: bool) -> bytes:
     """What one operation came to, as an element of a batch's `results`."""
     parts = [b'{"status":%d,"type":"%s","id":' % (done.status, type_.encode()), _encode(id)]
-    if done.record is not None:
-        parts.append(f',"version":"{version(done.record, done.claims)}"'.encode())
+    shown = "" if done.record is None else version(done.record, done.claims)
+    if shown:
+        parts.append(f',"version":"{shown}"'.encode())
     if done.effect:
         parts.append(f',"effect":"{done.effect}"'.encode())
     if done.is_replayed:
         parts.append(b',"replayed":true')
     parts.append(remarks_json(done))
     if with_data and done.record is not None:
-        parts += (b',"data":', FORMS[type_].json(done.record, done.claims))
+        parts += (b',"data":', FORMS[type_].json(done.record, done.claims, shown))
     parts.append(b"}")
     return b"".join(parts)
 
