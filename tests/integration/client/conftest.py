@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ QUICK = RetryPolicy(base_s=0.02, cap_s=0.1, attempts_max=60, elapsed_max_s=15)
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with nodes(tmp_path, "zurich", "geneva") as running:
+def served() -> Iterator[Served]:
+    with nodes("zurich", "geneva") as running:
         yield running
 
 

@@ -11,7 +11,6 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 from konkordat.api.app import create_app
@@ -27,10 +26,8 @@ DELIVER_EVERY_S = 0.01
 class Served:
     """Some nodes, their addresses, and what can happen to them."""
 
-    def __init__(
-        self, folder: Path, names: tuple[str, ...], api: Api, settings: ApiSettings
-    ) -> None:
-        self._folder, self._names, self._api, self._settings = folder, names, api, settings
+    def __init__(self, names: tuple[str, ...], api: Api, settings: ApiSettings) -> None:
+        self._names, self._api, self._settings = names, api, settings
         self._loop = asyncio.new_event_loop()
         self._servers: dict[str, Server] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -66,15 +63,17 @@ class Served:
 
     def run(self, ready: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve(ready))
-        self._loop.close()
+        try:
+            self._loop.run_until_complete(self._serve(ready))
+        finally:
+            self._loop.close()
 
     def end(self) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
 
     async def _serve(self, ready: threading.Event) -> None:
         self._over = asyncio.Event()
-        self.table = Table(self._folder, *self._names)
+        self.table = Table(*self._names)
         scheme = "https" if self._api.tls_certificate else "http"
         for name in self._names:
             await self._start(name)
@@ -87,7 +86,6 @@ class Served:
                     await self._over.wait()
         for name in list(self._servers):
             await self._stop(name)
-        self.table.close()
 
     async def _start(self, name: str) -> None:
         door = bind("127.0.0.1", self._ports.get(name, 0))
@@ -107,10 +105,10 @@ class Served:
 
 
 @contextmanager
-def nodes(folder: Path, *names: str, api: Api | None = None, **settings: Any) -> Iterator[Served]:
+def nodes(*names: str, api: Api | None = None, **settings: Any) -> Iterator[Served]:
     """Nodes with their API on free ports, as long as the block runs."""
     wanted = ApiSettings(admin_key_hash=OPERATOR_KEY.hash, **settings)
-    served = Served(folder, names, api or Api(), wanted)
+    served = Served(names, api or Api(), wanted)
     ready = threading.Event()
     thread = threading.Thread(target=served.run, args=(ready,))
     thread.start()

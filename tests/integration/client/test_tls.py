@@ -28,9 +28,7 @@ def served(tmp_path: Path, authority: trustme.CA) -> Iterator[Served]:
     chain, private = tmp_path / "chain.pem", tmp_path / "key.pem"
     chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
     private.write_bytes(certificate.private_key_pem.bytes())
-    with nodes(
-        tmp_path, "zurich", api=Api(tls_certificate=str(chain), tls_key=str(private))
-    ) as running:
+    with nodes("zurich", api=Api(tls_certificate=str(chain), tls_key=str(private))) as running:
         yield running
 
 
@@ -66,7 +64,7 @@ def test_a_certificate_for_another_name_is_refused(tmp_path: Path, authority: tr
     authority.cert_pem.write_to_path(ca)
     api = Api(tls_certificate=str(chain), tls_key=str(private))
     with (
-        nodes(tmp_path, "zurich", api=api) as served,
+        nodes("zurich", api=api) as served,
         Client(served.urls["zurich"], key=OPERATOR_KEY.text, ca=ca, retry=ONCE) as client,
         pytest.raises(NodeUnreachable, match=r"(?i)certificate"),
     ):
