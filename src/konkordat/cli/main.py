@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from konkordat import __version__
-from konkordat.cli import cluster_commands, local_commands, programme_commands
+from konkordat.cli import cluster_commands, data_commands, local_commands, programme_commands
 from konkordat.cli.exits import CommandError, ExitCode
 from konkordat.cli.output import emit_json, say_error
 
@@ -46,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (local_commands, cluster_commands, programme_commands):
+for module in (local_commands, cluster_commands, programme_commands, data_commands):
     module.register(app)
 
 

@@ -71,7 +71,11 @@ class StoreFailedError(NodeError):
 
 
 class OldCopyError(NodeError):
-    """This disk lacks batches of our own that peers have: {reason}. Nothing was written; mint a new incarnation."""
+    """This disk lacks batches of our own that peers have: {reason}. See: konkordat restore --in-place --help
+
+    Nothing was written. It is an old copy, or it lost what it had made durable. Going on as the same incarnation would
+    use sequence numbers twice; as a new one the node keeps what it has and fetches the rest from its peers.
+    """
 
     exit_code = ExitCode.IDENTITY
 

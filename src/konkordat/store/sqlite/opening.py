@@ -34,6 +34,8 @@ APPLICATION_ID: Final = 0x4B4F4E4B  # "KONK": tells our files from other SQLite 
 # How a database of format n - 1 becomes one of format n: the file at index n - 1. The first makes a new one.
 MIGRATIONS: Final = ("schema.sql",)
 DATA_FORMAT: Final = len(MIGRATIONS)
+# In `meta`: "1" in a copy that must begin a new incarnation before it writes (backup.py), "" once it has.
+MINT_KEY: Final = "mint"
 
 
 def open_sqlite(
@@ -54,7 +56,7 @@ def open_sqlite(
     """
     file = path / FILE_NAME
     with ExitStack() as undo:
-        undo.callback(os.close, _lock(path))
+        undo.callback(os.close, lock_directory(path))
         try:
             connection = connect(file, vfs, writes=True)
             undo.callback(connection.close)
@@ -81,12 +83,12 @@ def open_sqlite(
 # The directory ----------------------------------------------------------------------------------
 
 
-def _lock(path: Path) -> int:
+def lock_directory(path: Path) -> int:
     """Take the directory for this process; returns the descriptor that holds the lock."""
     try:
         if not path.is_dir():
             path.mkdir(mode=0o700, parents=True)
-            _sync(path.parent)
+            sync_directory(path.parent)
         lock = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreUnusableError(f"{path}: {error.strerror}") from error
@@ -104,7 +106,7 @@ def _lock(path: Path) -> int:
     return lock
 
 
-def _sync(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make a new entry of a directory durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -150,6 +152,26 @@ def _prepare(
         if new:
             _make_identity(connection, node, now_ms, entropy)
         connection.execute("COMMIT")
+    _mint_if_marked(connection, node, now_ms, entropy)
+
+
+def _mint_if_marked(
+    connection: apsw.Connection, node: NodeName, now_ms: int, entropy: Callable[[int], bytes]
+) -> None:
+    """Begin a new incarnation on a copy. The log of the one before stays, as that of any other origin."""
+    meta: dict[str, str] = dict(fetched(connection, "meta"))
+    if not meta.get(MINT_KEY) or meta.get("node") != node:
+        return
+    origin = make_origin(node, now_ms, entropy(5))
+    lineage = [*msgspec.json.decode(meta["lineage"], type=list[str]), origin]
+    connection.execute("BEGIN IMMEDIATE")
+    for pair in (
+        ("origin", origin),
+        ("lineage", msgspec.json.encode(lineage).decode()),
+        (MINT_KEY, ""),
+    ):
+        connection.execute(sql_of_rows("put_meta", 1), pair)
+    connection.execute("COMMIT")
 
 
 def _make_identity(
@@ -167,6 +189,14 @@ def _make_identity(
     connection.execute(sql_of_rows("put_segments", 1), EMPTY_SEGMENT.as_row())
 
 
+def _newest(lineage: str) -> str | None:
+    """The last of the incarnations."""
+    try:
+        return msgspec.json.decode(lineage, type=list[str])[-1]
+    except (msgspec.MsgspecError, IndexError):
+        return None
+
+
 def _read_book(
     connection: apsw.Connection, path: Path, node: NodeName, root: Summary
 ) -> Bookkeeping:
@@ -175,6 +205,9 @@ def _read_book(
         raise CorruptStoreError(f"{path} does not say whose it is")
     if meta["node"] != node:
         raise StoreUnusableError(f"{path} belongs to node {meta['node']}, not to {node}")
+    # Written together, twice: whoever takes a damaged name for its own would write under a stranger's.
+    if meta["origin"] != _newest(meta.get("lineage", "")):
+        raise CorruptStoreError(f"{path} says two things about its present incarnation")
     origins = fetched(connection, "origins")
     return Bookkeeping(
         node=node,
