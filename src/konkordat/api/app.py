@@ -29,6 +29,7 @@ from konkordat.api.key_admin import key_routes
 from konkordat.api.openapi import document
 from konkordat.api.problems import TABLE, Problem
 from konkordat.api.programmes import programme_routes
+from konkordat.api.proof import proof_route
 from konkordat.api.resources import resource_routes
 from konkordat.api.settings import ApiSettings
 from konkordat.api.stream import stream_handler
@@ -85,6 +86,7 @@ def all_routes(hub: Hub) -> list[Route]:
         batch_route(),
         *following_routes(hub),
         audit_route(),
+        proof_route(),
         *key_routes(),
         *cluster_routes(),
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -54,22 +54,23 @@ async def audit(call: Call) -> StreamedAnswer:
     tenant = "" if call.credential.is_operator else call.tenant
     span = Span(tenant, _clock(call, "since", 0), _clock(call, "until", (1 << 47) - 1))
     upto = dict(call.front.gate.frontier())
-    chunks = _chunks(call.front.gate.reader(), span, upto)
+    chunks = in_chunks(lines(call.front.gate.reader(), span, upto))
     # The export is of this frontier, whatever is written while it is read.
     headers = [(b"x-audit-frontier", frontier_token(upto).encode())]
     return streamed(call, chunks, NDJSON, headers)
 
 
-async def _chunks(reader: Reader, span: Span, upto: Mapping[Origin, int]) -> AsyncIterator[bytes]:
+async def in_chunks(lines_: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """Lines by the handful; between two, others have their turn."""
     buffer: list[bytes] = []
     size = 0
-    for line in lines(reader, span, upto):
+    for line in lines_:
         buffer.append(line)
         size += len(line)
         if size >= CHUNK_BYTES:
             yield b"".join(buffer)
             buffer, size = [], 0
-            await asyncio.sleep(0)  # others have their turn
+            await asyncio.sleep(0)
     if buffer:
         yield b"".join(buffer)
 

@@ -1,4 +1,4 @@
-"""`/v2/audit/batches`: the log itself, as NDJSON: the bytes that hashes are over, so that anybody can verify the chains.
+"""`/v2/audit/batches`: the log itself as NDJSON: the bytes that hashes are over, so that anybody can verify the chains.
 
 Lines are in the order of (first clock, origin), hence the same bytes on every node that has the same batches. For
 operators alone: a batch holds what all tenants wrote.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import heapq
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -30,9 +30,11 @@ async def batches(call: Call) -> StreamedAnswer:
     call.take_only()
     assert call.credential is not None
     if not call.credential.is_operator:
-        raise Problem("scope_missing", "Batches hold what all tenants wrote: this needs the operator's key.")
+        raise Problem(
+            "scope_missing", "Batches hold what all tenants wrote: this needs the operator's key."
+        )
     upto = dict(call.front.gate.frontier())
-    chunks: AsyncIterator[bytes] = in_chunks(lines(call.front.gate.reader(), upto))
+    chunks = in_chunks(lines(call.front.gate.reader(), upto))
     headers = [(b"x-audit-frontier", frontier_token(upto).encode())]
     return streamed(call, chunks, NDJSON, headers)
 
@@ -64,9 +66,9 @@ def proof_route() -> Route:
         doc=Doc(
             tag="audit",
             summary="Export the log, to be verified",
-            detail="One JSON object a line: `origin`, `seq`, `hash`, and `body`, the batch in protobuf (base64) as its origin"
-            " encoded it. `hash` is BLAKE2b-256 of the body, personalised `konkordat.batch`; the body holds the hash of the"
-            " batch before it. `konkordat audit --verify` checks all of it. For the operator's key alone.",
+            detail="One JSON object a line: `origin`, `seq`, `hash`, and `body`, the batch in protobuf (base64) as its"
+            " origin encoded it. `hash` is BLAKE2b-256 of the body, personalised `konkordat.batch`; the body holds the"
+            " hash of the batch before it. `konkordat audit --verify` checks all of it. For the operator's key alone.",
             fields=CONSISTENCY,
             replies=(Reply(200, "The lines.", None, NDJSON.decode(), ("X-Audit-Frontier",)),),
         ),

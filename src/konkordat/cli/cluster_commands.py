@@ -119,11 +119,18 @@ def audit(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to stdout."),
     ] = None,
+    log: Annotated[
+        bool,
+        typer.Option(
+            "--log",
+            help="The log itself, each batch with its hash and bytes, that proves the trail. Operator's key only.",
+        ),
+    ] = False,
     verify: Annotated[
         bool,
         typer.Option(
             "--verify",
-            help="Check it instead: order, no gap in any origin's numbers, an unbroken chain of hashes.",
+            help="Check it instead: every hash, every chain, the order, nothing missing.",
         ),
     ] = False,
     file: Annotated[
@@ -138,20 +145,21 @@ def audit(
 ) -> int:
     """Write the audit trail (one JSON object per line), or verify it.
 
-    Every node that has the same changes writes the same bytes. The exit code of --verify is 1 if anything is wrong.
+    Every node that has the same changes writes the same bytes. --verify computes the hash of every batch and follows
+    the chain of each origin; with a tenant's key it can check the order only. Its exit code is 1 if anything is wrong.
 
     [bold]Examples[/]
 
       [dim]$[/] konkordat audit --output trail.ndjson
       [dim]$[/] konkordat audit --verify
-      [dim]$[/] konkordat audit --verify --file trail.ndjson
+      [dim]$[/] konkordat audit --log --output log.ndjson && konkordat audit --verify --file log.ndjson
       [dim]$[/] konkordat audit | sha256sum         [dim]# the same at every node[/]
     """
     from konkordat.cli.audit import AuditOptions, run_audit
     from konkordat.cli.connection import Connection
 
     connection = Connection(tuple(url), key, ca, timeout)
-    return run_audit(connection, AuditOptions(output, verify, file, as_json))
+    return run_audit(connection, AuditOptions(output, log, verify, file, as_json))
 
 
 def new_admin(as_json: AsJson = False) -> int:

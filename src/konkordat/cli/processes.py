@@ -172,6 +172,11 @@ class LocalNode:
             process.kill()
             process.wait()
 
+    def exit_code(self, timeout_s: float) -> int:
+        """Wait until it has ended by itself; its exit code. Raises TimeoutExpired."""
+        assert self._process is not None
+        return self._process.wait(timeout_s)
+
     def memory_bytes(self) -> int:
         """Resident memory of the process now. Linux only; 0 elsewhere."""
         return memory_of(self.pid)

@@ -96,6 +96,7 @@ def _table(
         title=Text(title, "bold"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
+        show_edge=False,
         header_style="dim",
         pad_edge=False,
         caption=f"… and {len(rows) - ROWS_MAX} more" if len(rows) > ROWS_MAX else None,

@@ -63,7 +63,7 @@ def _has_screen(console: Console) -> bool:
 
 def _rendered(status: dict[str, Any]) -> RenderableType:
     nodes = sorted(status["nodes"], key=lambda node: node["name"])
-    table = Table(box=box.ROUNDED, border_style="dim", header_style="bold", pad_edge=False)
+    table = Table(box=box.ROUNDED, border_style="dim", header_style="bold")
     for heading, justify in (
         ("node", "left"),
         ("health", "left"),

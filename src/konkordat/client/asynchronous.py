@@ -216,7 +216,16 @@ class AsyncClient:
 
     async def audit(self, **query: str) -> AsyncIterator[bytes]:
         """The audit trail as NDJSON in order of (hlc, origin), the same bytes from every node; in pieces."""
-        reply = await self._run(operations.audit(self._core, query))
+        async for piece in self._pieces(operations.audit(self._core, query)):
+            yield piece
+
+    async def log(self) -> AsyncIterator[bytes]:
+        """The log itself as NDJSON, each batch with its hash and bytes, for an operator to verify; in pieces."""
+        async for piece in self._pieces(operations.audit(self._core, {}, "batches")):
+            yield piece
+
+    async def _pieces(self, steps: Steps[Reply]) -> AsyncIterator[bytes]:
+        reply = await self._run(steps)
         response: httpx.Response = reply.handle
         try:
             async for piece in response.aiter_bytes():

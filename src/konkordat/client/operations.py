@@ -126,9 +126,9 @@ def schedule(core: Core, event: str, format: str) -> Steps[bytes]:
     return reply.body
 
 
-def audit(core: Core, query: Mapping[str, str]) -> Steps[Reply]:
-    """The audit trail as NDJSON, its body still to be read."""
-    call = Call("GET", "/v2/audit", query=query, is_streamed=True)
+def audit(core: Core, query: Mapping[str, str], *below: str) -> Steps[Reply]:
+    """The audit trail, or what is `below` it, as NDJSON, its body still to be read."""
+    call = Call("GET", _path("audit", *below), query=query, is_streamed=True)
     return (yield from core.perform(call))
 
 

@@ -213,7 +213,14 @@ class Client:
 
     def audit(self, **query: str) -> Iterator[bytes]:
         """The audit trail as NDJSON in order of (hlc, origin), the same bytes from every node; in pieces."""
-        reply = self._run(operations.audit(self._core, query))
+        yield from self._pieces(operations.audit(self._core, query))
+
+    def log(self) -> Iterator[bytes]:
+        """The log itself as NDJSON, each batch with its hash and bytes, for an operator to verify; in pieces."""
+        yield from self._pieces(operations.audit(self._core, {}, "batches"))
+
+    def _pieces(self, steps: Steps[Reply]) -> Iterator[bytes]:
+        reply = self._run(steps)
         response: httpx.Response = reply.handle
         try:
             yield from response.iter_bytes()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
 
+from konkordat.kernel.change import NO_HASH
+from konkordat.wire.batches import open_body
 from support.api import Caller, Node, Programme, Table
 
 
@@ -74,3 +77,30 @@ def test_the_export_can_be_of_a_time(node: Node, acme: Caller) -> None:
     assert [line["id"] for line in lines(acme, since)] == [second["id"]]
     assert [line["id"] for line in lines(acme, until)] == [first["id"]]
     assert lines(acme, "?since=2028-01-01T00:00:00%2B02:00") == []
+
+
+@pytest.mark.row("S0-16")
+def test_the_log_is_exported_with_the_bytes_that_its_hashes_are_over(
+    table: Table, node: Node, geneva: Node, forum: Programme
+) -> None:
+    table.deliver()
+    geneva.caller(forum.caller).post("/v2/speakers", {"name": "G"})
+    table.deliver()
+    answer = node.operator.get("/v2/audit/batches")
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert answer.content == geneva.operator.get("/v2/audit/batches").content
+    previous: dict[str, bytes] = {}
+    batches = [json.loads(line) for line in answer.text.splitlines()]
+    for line in batches:
+        opened = open_body(base64.b64decode(line["body"]))
+        assert (opened.batch.origin, opened.batch.seq) == (line["origin"], line["seq"])
+        assert opened.hash.hex() == line["hash"]
+        assert opened.batch.previous == previous.get(line["origin"], NO_HASH)
+        previous[line["origin"]] = opened.hash
+    assert len(previous) == 2
+    assert len(batches) == sum(node.gate.frontier().values())
+
+
+def test_only_the_operator_is_given_the_log(forum: Programme) -> None:
+    answer = forum.caller.get("/v2/audit/batches")
+    assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing")

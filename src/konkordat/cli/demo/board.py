@@ -22,6 +22,8 @@ _STYLES: Final = {
 # Digests are told apart by colour as well: the same colour, the same digest.
 _DIGEST_STYLES: Final = ("cyan", "magenta", "yellow", "blue", "red")
 
+WIDTH_WHOLE: Final = 79
+
 
 class NodeLook(Struct, frozen=True):
     """A node at one moment."""
@@ -34,36 +36,40 @@ class NodeLook(Struct, frozen=True):
     state: str
 
 
-def board(looks: Sequence[NodeLook]) -> Table:
-    """The table. Fits 80 columns with five nodes."""
-    names = [look.name for look in looks]
-    table = Table(box=box.ROUNDED, border_style="dim", header_style="bold", pad_edge=False)
-    table.add_column("node", min_width=8, no_wrap=True)
+def board(looks: Sequence[NodeLook], names: Sequence[str], width: int) -> Table:
+    """The table. With five nodes it fits 80 columns; on fewer, sums and shorter digests do."""
+    narrow = width < WIDTH_WHOLE
+    table = Table(box=box.ROUNDED, border_style="dim", header_style="bold")
+    table.add_column("node", min_width=6, no_wrap=True)
     table.add_column("sessions", justify="right", no_wrap=True)
-    table.add_column(f"frontier {'·'.join(short_names(names))}", justify="right", no_wrap=True)
-    table.add_column("lag ms", justify="right", min_width=7, no_wrap=True)
-    table.add_column("digest", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    heading = "batches" if narrow else f"frontier {'·'.join(short_names(names))}"
+    table.add_column(heading, justify="right", min_width=7 if narrow else 20, no_wrap=True)
+    table.add_column("lag ms", justify="right", min_width=6, no_wrap=True)
+    table.add_column("digest", min_width=6 if narrow else 12, no_wrap=True)
+    table.add_column("", min_width=8, no_wrap=True)
     styles = _digest_styles(looks)
     for look in looks:
         table.add_row(
             Text(look.name, "bold"),
             thousands(look.sessions),
-            "·".join(str(look.frontier.get(name, 0)) for name in names),
+            str(sum(look.frontier.values())) if narrow else _frontier(look, names),
             Text(_lag(look.lag_ms), "yellow" if look.lag_ms >= 1 else "dim"),
-            Text(look.digest or "-", styles.get(look.digest, "dim")),
+            Text(look.digest[:6] if narrow else look.digest, styles.get(look.digest, "dim")),
             Text(look.state, _STYLES.get(look.state, "yellow")),
         )
     return table
 
 
-def plain_lines(looks: Sequence[NodeLook]) -> list[str]:
+def _frontier(look: NodeLook, names: Sequence[str]) -> str:
+    return "·".join(str(look.frontier.get(name, 0)) for name in names)
+
+
+def plain_lines(looks: Sequence[NodeLook], names: Sequence[str]) -> list[str]:
     """The same as lines of text, for logs and pipes."""
-    names = [look.name for look in looks]
     heading = f"{'node':<10}{'sessions':>9}  {'frontier ' + '·'.join(short_names(names)):<24}"
     lines = [f"{heading}{'lag ms':>7}  {'digest':<13}"]
     for look in looks:
-        frontier = "·".join(str(look.frontier.get(name, 0)) for name in names)
+        frontier = _frontier(look, names)
         numbers = f"{look.name:<10}{look.sessions:>9}  {frontier:<24}{_lag(look.lag_ms):>7}"
         lines.append(f"{numbers}  {look.digest or '-':<13}{look.state}")
     return lines

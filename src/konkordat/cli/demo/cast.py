@@ -23,6 +23,7 @@ from konkordat.schedule.interchange.plan import ImportPlan
 
 LOOK_EVERY_S: Final = 0.15  # five small requests each time
 POLL_S: Final = 0.05
+LIVE_S_MAX: Final = 15.0
 # Nodes take signals for these drills only where they were told to.
 CUT: Final = signal.SIGUSR1
 MEND: Final = signal.SIGUSR2
@@ -227,12 +228,11 @@ class Cast:
         for name, url in self.urls.items():
             self.actors[name] = Actor(name, AsyncClient(url, key=self.key))
         self.is_up = True
-        followed = [asyncio.Event() for _ in self.names]
-        for name, live in zip(self.names, followed, strict=True):
-            self._tasks.append(asyncio.create_task(self._follow(name, live)))
-            self._tasks.append(asyncio.create_task(self._look(name)))
-        for live in followed:
-            await live.wait()
+        for name in self.names:
+            live = asyncio.Event()
+            following = asyncio.create_task(self._follow(name, live))
+            self._tasks += (following, asyncio.create_task(self._look(name)))
+            await _unless_it_ends(live, following, name)
         return took_s
 
     async def _follow(self, name: str, live: asyncio.Event) -> None:
@@ -362,6 +362,20 @@ class Cast:
         """A node's digest, now."""
         digest: str = (await self.look(name))["nodes"][0]["digest"]
         return digest
+
+
+async def _unless_it_ends(live: asyncio.Event, following: asyncio.Task[None], name: str) -> None:
+    """Wait until a stream is live. Raises what ended it instead, or CommandError if it says nothing."""
+    waiting = asyncio.create_task(live.wait())
+    await asyncio.wait(
+        (waiting, following), timeout=LIVE_S_MAX, return_when=asyncio.FIRST_COMPLETED
+    )
+    waiting.cancel()
+    if following.done():
+        following.result()
+    if not live.is_set():
+        message = f"The stream of {name} told nothing within {LIVE_S_MAX:.0f} s."
+        raise CommandError(message, ExitCode.UNMET, "no_stream")
 
 
 def _coming(name: str) -> NodeLook:

@@ -196,14 +196,18 @@ class Scenes:
         stage.expect(
             "room_refused",
             answer.code == "slot_taken" and any(c.get("id") == taken.id for c in answer.conflicts),
-            f"it clashes with {_list(named)}, and nothing was written",
+            f"refused, naming {_list(named)}; nothing was written",
         )
         if answer.alternatives:
-            free = "; ".join(self._place(slot) for slot in answer.alternatives[:SHOWN_FREE])
-            stage.say(f"[dim]free instead: {escape(free)}[/]")
+            stage.say(f"[dim]free instead: {escape(self._places(answer.alternatives))}[/]")
 
-    def _place(self, slot: dict[str, Any]) -> str:
-        return f"{self.names.of(slot.get('room', ''))} at {slot.get('local_start', '').replace('T', ' ')}"
+    def _places(self, slots: list[dict[str, Any]]) -> str:
+        """Room by room: Grosse Halle at 09:45, 10:45."""
+        times: dict[str, list[str]] = {}
+        for slot in slots[:SHOWN_FREE]:
+            room = self.names.of(slot.get("room", ""))
+            times.setdefault(room, []).append(slot.get("local_start", "")[11:])
+        return "; ".join(f"{room} at {', '.join(starts)}" for room, starts in times.items())
 
     # ---- 5
 

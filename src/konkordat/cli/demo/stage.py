@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from msgspec import Struct
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
@@ -37,8 +38,11 @@ class Check(Struct, frozen=True):
 class Stage:
     """Used as a context manager around the whole story."""
 
-    def __init__(self, console: Console, looks: Callable[[], Sequence[NodeLook]]) -> None:
+    def __init__(
+        self, console: Console, names: Sequence[str], looks: Callable[[], Sequence[NodeLook]]
+    ) -> None:
         self._console = console
+        self._names = names
         self._looks = looks
         self._progress: Progress | None = None
         self._scene = 0
@@ -77,7 +81,7 @@ class Stage:
         if self._progress is not None:
             parts.append(_indented(self._progress))
         if looks:
-            parts.append(board(looks))
+            parts.append(board(looks, self._names, self._console.width))
         return Group(*parts)
 
     # ---- the story
@@ -101,13 +105,18 @@ class Stage:
         self._console.print(_indented(_marked(mark, detail)))
         return ok
 
+    def words(self, words: Sequence[str]) -> None:
+        """Short things side by side, as many as fit a line."""
+        marked = [Text.from_markup(word) for word in words]
+        self._console.print(_indented(Columns(marked, padding=(0, 3), column_first=False)))
+
     def table(self, rows: RenderableType) -> None:
         self._console.print(_indented(rows))
 
     def show_board(self) -> None:
         """Show the table of nodes where it is not always on view."""
         if self._live is None:
-            for line in plain_lines(self._looks()):
+            for line in plain_lines(self._looks(), self._names):
                 self._console.print(_indented(Text(line)))
 
     @contextmanager

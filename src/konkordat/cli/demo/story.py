@@ -105,7 +105,7 @@ class _Performance:
     async def play(self) -> int:
         """All scenes; then the nodes are stopped, unless they are to be kept."""
         started = time.perf_counter()
-        stage = Stage(self.console, self.cast.looks)
+        stage = Stage(self.console, self.cast.names, self.cast.looks)
         scenes = Scenes(stage, self.cast, self.plan, self.choices)
         failure: CommandError | None = None
         async with self.cast:
@@ -122,7 +122,7 @@ class _Performance:
                 stage.expect(failure.kind, False, escape(failure.message))
             took_s = time.perf_counter() - started
             promised = all(check.ok for check in stage.checks)
-            sum_up(self.console, stage, scenes.figures, took_s)
+            sum_up(stage, scenes.figures, took_s)
             if self.options.keep and self.cast.is_up:
                 say_how_to_go_on(self.console, self.cast)
         if self.options.as_json:

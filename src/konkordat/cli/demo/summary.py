@@ -16,31 +16,26 @@ from konkordat.cli.output import thousands
 _OWNER_ONLY: Final = 0o600
 
 
-def sum_up(console: Console, stage: Stage, figures: Mapping[str, Any], took_s: float) -> None:
+def sum_up(stage: Stage, figures: Mapping[str, Any], took_s: float) -> None:
     """The checklist, the figures, the verdict."""
-    console.print("\n[bold]Summary[/]")
-    console.print("   " + "  ".join(_ticked(check) for check in stage.checks))
+    stage.title("Summary")
+    stage.words([_ticked(check) for check in stage.checks])
     line = _figures_line(figures)
     if line:
-        console.print(f"   [dim]{line}[/]")
+        stage.say(f"[dim]{line}[/]")
     unmet = [check for check in stage.checks if not check.ok]
-    if unmet:
-        console.print(
-            f"   [bold red]{len(unmet)} of {len(stage.checks)} expectations unmet[/] ({took_s:.1f} s)"
-        )
-        for check in unmet:
-            console.print(f"   [red]✗ {check.name}[/]: {check.detail}")
-    else:
-        console.print(
-            f"   [bold green]All {len(stage.checks)} expectations met[/] ({took_s:.1f} s)"
-        )
+    count = len(stage.checks)
+    if not unmet:
+        stage.say(f"[bold green]All {count} expectations met[/] in {took_s:.1f} s")
+        return
+    stage.say(f"[bold red]{len(unmet)} of {count} expectations unmet[/] after {took_s:.1f} s")
+    for check in unmet:
+        stage.say(f"[red]✗ {check.name}[/]: {check.detail}")
 
 
 def _ticked(check: Check) -> str:
     mark = "[green]✓[/]" if check.ok else "[bold red]✗[/]"
-    # The blanks inside a name do not break.
-    name = check.name.replace("_", "\N{NO-BREAK SPACE}")
-    return f"{mark}\N{NO-BREAK SPACE}{name}"
+    return f"{mark} {check.name.replace('_', ' ')}"
 
 
 def _figures_line(figures: Mapping[str, Any]) -> str:
