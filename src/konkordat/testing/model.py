@@ -72,6 +72,7 @@ class World:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.nodes = Nodes(scope)
+        self._is_cut = False  # only once the start is made
         self._messages: list[Message] = []
         self._message_numbers: dict[Message, int] = {}
 
@@ -84,6 +85,7 @@ class World:
             state = self._elect_first(state)
         if self.scope.start is Start.SETTLED:
             state = self._settle(state)
+        self._is_cut = bool(self.scope.sides)
         return state
 
     def _elect_first(self, state: State) -> State:
@@ -140,9 +142,13 @@ class World:
             (origin, log[len(mine)], len(mine) + 1)
             for origin, mine in enumerate(nodes[me].logs)
             if origin != me
-            for other in nodes
+            for index, other in enumerate(nodes)
+            if self._connects(me, index)
             if len(log := other.logs[origin]) > len(mine)
         }
+
+    def _connects(self, one: int, other: int) -> bool:
+        return not self._is_cut or self.scope.connects(one, other)
 
     def _send(self, state: State) -> Iterator[tuple[str, State]]:
         """Heartbeats, to those whom they can tell something: a holder that waits for a point of its log to be final.
@@ -154,7 +160,7 @@ class World:
             if receiver.awaits is None:
                 continue
             for by, sender in enumerate(facts):
-                if by == to or sender.frontier[to] < receiver.awaits:
+                if by == to or sender.frontier[to] < receiver.awaits or not self._connects(to, by):
                     continue
                 frontier = tuple(
                     [

@@ -95,8 +95,11 @@ class Seats:
             self._refuse(code, entry, at)
             return
         match entry:
-            case Candidacy() | Opening():
-                seat.patience.stir()
+            case Candidacy():
+                if at.origin != self.me:
+                    seat.patience.other_stands()
+            case Opening():
+                seat.patience.opened()
                 seat.review(self._frontier)
             case Decision():
                 seat.book(entry, at)
@@ -130,7 +133,6 @@ class Seats:
         for seat in self._seats.values():
             if seat.spec is None:
                 continue
-            seat.patience.look(now_ms)
             self._write(entries, self._elections.stand(seat, seat.spec, now_ms, heard))
             having = self._with_this_commit()
             vote = self._elections.vote(seat, seat.spec, having, now_ms, heard)

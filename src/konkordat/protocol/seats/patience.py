@@ -19,11 +19,15 @@ TAKEOVER_AFTER_MS: Final = 3_000
 # Between candidates of neighbouring ranks: longer than a round of votes takes, so that the second stands only if the
 # first did not get through.
 RANK_STEP_MS: Final = 500
+# What an election may take before somebody else tries: two exchanges over a bad line. Shorter lets candidates cross
+# each other's votes, longer leaves a seat empty after a lost message.
+ELECTION_MS: Final = 1_000
 
 
 class SeatSettings(msgspec.Struct, frozen=True):
     takeover_after_ms: int = TAKEOVER_AFTER_MS
     rank_step_ms: int = RANK_STEP_MS
+    election_ms: int = ELECTION_MS
 
 
 Heard = Mapping[
@@ -39,17 +43,22 @@ class Patience:
         self._settings = settings
         self._started_ms = started_ms  # silence before we listened is no silence
         self._not_before_ms = 0  # somebody stands; let that come to an end first
-        self._news = False  # a candidacy or opening came since `due` was asked last
+        self._news = False  # a candidacy of another came since we looked last
 
-    def stir(self) -> None:
-        """Somebody stood or opened: give it time to work."""
+    def other_stands(self) -> None:
+        """Give it time to win, from when we look next."""
         self._news = True
 
-    def look(self, now_ms: int) -> None:
-        """Begin a round: what came since the last one is as old as this moment."""
-        if self._news:
-            self._not_before_ms = now_ms + self._settings.takeover_after_ms
-            self._news = False
+    def opened(self) -> None:
+        """The election is over. What comes next is another's silence."""
+        self._news, self._not_before_ms = False, 0
+
+    def _wait(self, spec: SeatSpec, roster: Roster, now_ms: int) -> None:
+        """Try again after those before us in order: two do not duel for ever."""
+        rank = candidates(spec.id, spec.home, roster.members).index(self._me)
+        wait_ms = self._settings.election_ms + rank * self._settings.rank_step_ms
+        self._not_before_ms = max(self._not_before_ms, now_ms + wait_ms)
+        self._news = False
 
     def alive(self, member: Origin, now_ms: int, heard: Heard) -> bool:
         within = self._settings.takeover_after_ms
@@ -68,6 +77,8 @@ class Patience:
         alive = [m for m in roster.members if self.alive(m, now_ms, heard)]
         if self._me not in alive or len(alive) * 2 <= len(roster.members):
             return False  # it could only disturb: a vote for a higher term stops a holder elsewhere
+        if self._news:
+            self._wait(spec, roster, now_ms)
         due_ms = self._not_before_ms
         if absent is not None:
             silent_since_ms = max(heard.get(absent, 0), self._started_ms)
@@ -78,8 +89,5 @@ class Patience:
         return now_ms >= due_ms
 
     def stood(self, spec: SeatSpec, roster: Roster, now_ms: int) -> None:
-        """We stand. If it comes to nothing we try again, later than those before us: two do not duel for ever."""
-        rank = candidates(spec.id, spec.home, roster.members).index(self._me)
-        wait_ms = self._settings.takeover_after_ms + rank * self._settings.rank_step_ms
-        self._not_before_ms = now_ms + wait_ms
-        self._news = False
+        """We stand."""
+        self._wait(spec, roster, now_ms)

@@ -58,10 +58,18 @@ class Scope(msgspec.Struct, frozen=True):
     in_flight_max: int = 4  # heartbeats
     start: Start = Start.SETTLED
     standers: tuple[Origin, ...] = (A, B, C)  # who may lose patience; the others vote
+    # Who can talk once the world has begun: groups of nodes. Every cut is also among the runs of a world without one,
+    # in which more is possible; a world with one is smaller, and shows sooner what happens on both sides.
+    sides: tuple[tuple[Origin, ...], ...] = ()
     delivers_twice: bool = False  # a delivered heartbeat may come again
     releases: bool = False  # the holder may free the first claim once it was granted
     rules: Rules = RULES
     loses_votes: bool = False  # a planted bug of the disk: a crash takes the last vote with it
+
+    def connects(self, one: int, other: int) -> bool:
+        """Whether two nodes, by their index, can talk."""
+        pair = {self.nodes[one], self.nodes[other]}
+        return not self.sides or any(pair <= set(side) for side in self.sides)
 
     @property
     def spec(self) -> SeatSpec:
@@ -80,7 +88,14 @@ UNKNOWN: Final = Scope(
 )
 RELEASE: Final = Scope("release", releases=True, crashes_max=0, standers=(B,))
 TOUCHING: Final = Scope("touching", claims=(X, AFTER_X), crashes_max=0, standers=(B,))
-STRANGER: Final = Scope("stranger", nodes=(A, B, C, D), crashes_max=0, standers=(C,))
+STRANGER: Final = Scope(
+    "stranger",
+    (A, B, C, D),
+    crashes_max=0,
+    standers=(C,),
+    sides=((A, B), (A, C), (C, D)),
+    in_flight_max=1,
+)
 # Majorities of the rosters before and after share nobody: with one member each, explored to its end, and three.
 REPLACED: Final = Scope(
     "replaced", (A, C), ((A,), (C,)), crashes_max=1, start=Start.OPENED, standers=(A, C)

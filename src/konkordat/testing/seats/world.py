@@ -30,7 +30,7 @@ from konkordat.testing.seats.scopes import ROOM, SEAT, Scope
 
 # Time is taken out of the world: whoever has not been heard is silent long enough, any silence may last as long as it
 # likes, and nobody waits for a turn. Every order that some clocks could bring about is an order of this world.
-SETTINGS: Final = SeatSettings(takeover_after_ms=0, rank_step_ms=0)
+SETTINGS: Final = SeatSettings(takeover_after_ms=0, rank_step_ms=0, election_ms=0)
 NOW_MS: Final = 1_000
 
 Batch = tuple[Entry, ...]
