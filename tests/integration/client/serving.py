@@ -93,7 +93,9 @@ class Served:
         server = Server(create_app(self.table[name], self._settings), self._api)
         self._doors[name], self._servers[name] = door, server
         self._running[name] = asyncio.create_task(server.serve(sockets=[door]))
-        await server.is_up.wait()
+        is_up = asyncio.create_task(server.is_up.wait())
+        await asyncio.wait({is_up, self._running[name]}, return_when=asyncio.FIRST_COMPLETED)
+        assert is_up.done(), f"{name} stopped before it was up: {self._running[name]}"
 
     async def _stop(self, name: str) -> None:
         self._servers.pop(name).should_exit = True
