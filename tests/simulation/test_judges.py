@@ -413,6 +413,18 @@ def test_a_node_that_does_not_stop_when_its_disk_fails_is_found() -> None:
     assert verdict([*true_history(), DiskFailed(us(6), ZURICH, "x")]) == {"I11"}
 
 
+def test_a_node_that_breaks_is_found() -> None:
+    assert verdict([*true_history(), Stopped(us(6), ZURICH, "KeyError: 'x'", True)]) == {"I11"}
+
+
+def test_an_origin_that_is_held_back_for_no_fault_of_a_stranger_is_found() -> None:
+    held = {OF_BERN: "batch 3 breaks the hash chain"}
+    history = change(true_history(), is_final("zurich"), quarantined=held)
+    assert verdict(history) == {"I12"}
+    forged = asked("mallory", 1, "forged", body=OF_BERN, kind="forged")
+    assert verdict([forged, *history]) == set()
+
+
 def test_an_origin_that_one_node_takes_and_another_refuses_is_found() -> None:
     odd = batch(Origin("mallory.1"), 1, 2, "mallory/1", key=item("odd", "tenant-0"))
     history = true_history()[:-2]

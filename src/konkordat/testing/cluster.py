@@ -57,6 +57,7 @@ class Cluster:
         self.over = False  # clients begin nothing any more
         self.client_loss = 0.0
         self.disks_changed = 0
+        self.leapt_us = 0  # of the agenda: time in which nobody did anything
         self._source = Source(f"cluster/{options.seed}")
         self.network = Network(self.names, self.agenda, self._source.fork("network"), self._deliver)
         self.recorder = Recorder(self)
@@ -74,9 +75,9 @@ class Cluster:
     def _deliver(self, sender: NodeName, receiver: NodeName, frame: bytes) -> None:
         self.processes[receiver].receive(sender, frame)
 
-    def stopped(self, process: Process, why: str) -> None:
+    def stopped(self, process: Process, why: str, unexpected: bool) -> None:
         """It stopped by itself. An operator looks, and starts it again: on a lost past as a new incarnation."""
-        self.recorder.stopped(process, why)
+        self.recorder.stopped(process, why, unexpected)
         self.seen[f"stopped by {why.partition(':')[0]}"] += 1
         self._blocked.discard(process.name)
         if why.startswith("PowerLost") and process.disk.lose_power():
@@ -225,6 +226,7 @@ class Cluster:
                 self.log.line("cluster", f"waits {ahead_ms} ms for stamps that are ahead")
                 self.seen["waited for stamps from the future"] += 1
                 self.agenda.leap(ahead_ms * US_PER_MS)
+                self.leapt_us += ahead_ms * US_PER_MS
                 until += ahead_ms * US_PER_MS
         why = self.disagreement()
         self.history.append(past.GaveUp(self.agenda.now_us, why))

@@ -62,7 +62,7 @@ class MemoryDisk:
         self.sync_every = 1
         self.watcher: Watcher | None = None  # told of each commit, once it is durable
         self.failure_watcher: FailureWatcher | None = None  # told when a commit fails, and how
-        self._fail_with = ""
+        self.fails_with = ""  # what becomes of the next commit
         self._lives = 0
         self._store: SimulatedStore | None = None  # of the latest process
         self._data: Data | None = None  # None: to be made from the journal
@@ -95,7 +95,7 @@ class MemoryDisk:
     def commit(self, store: SimulatedStore, write: WriteSet) -> None:
         if store is not self._store:
             raise StoreWriteError("the disk belongs to a later process")
-        if self._fail_with.startswith("before"):
+        if self.fails_with.startswith("before"):
             self._fail()
         store.apply(write)
         self.journal.append(write)
@@ -103,20 +103,20 @@ class MemoryDisk:
             self.synced = len(self.journal)
         if self.watcher is not None:
             self.watcher(write)
-        if self._fail_with:
+        if self.fails_with:
             self._fail()
 
     def fail_next(self, how: str) -> None:
         """Of the next commit: "before power", "after power": the power goes, before or after it is durable;
         "before error", "after error": the commit is reported as failed, whatever is on the disk."""
         assert how in FAILURES
-        self._fail_with = how
+        self.fails_with = how
 
     def fail_no_more(self) -> None:
-        self._fail_with = ""
+        self.fails_with = ""
 
     def _fail(self) -> NoReturn:
-        how, self._fail_with = self._fail_with, ""
+        how, self.fails_with = self.fails_with, ""
         if self.failure_watcher is not None:
             self.failure_watcher(how)
         if how.endswith("power"):
@@ -127,7 +127,7 @@ class MemoryDisk:
 
     def lose_power(self) -> int:
         """The process is gone, and with it what was not synced; how many commits that were."""
-        self._fail_with = ""
+        self.fails_with = ""
         unsynced = len(self.journal) - self.synced
         if unsynced:
             self._cut_back(self.synced)

@@ -313,6 +313,12 @@ def poison(cluster: Cluster, source: Source) -> Undo:
     return _nothing
 
 
+def newer_release(cluster: Cluster, source: Source) -> Undo:
+    """A node of a later release writes fields that nobody here knows."""
+    cluster.rogues.append(rogue.poisoned(cluster, source, newer=True))
+    return _nothing
+
+
 def broken_chain(cluster: Cluster, source: Source) -> Undo:
     """Batches in a node's name that do not follow from what it wrote."""
     rogue.forged(cluster, source)
@@ -343,6 +349,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "restored": restored,
     "restored untold": restored_untold,
     "poison": poison,
+    "newer release": newer_release,
     "broken chain": broken_chain,
 }
 

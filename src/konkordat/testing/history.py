@@ -109,6 +109,7 @@ class Stopped(msgspec.Struct, frozen=True):
     at_us: int
     node: NodeName
     why: str
+    unexpected: bool = False  # by an exception that no operator is told about: a bug
 
 
 class DiskFailed(msgspec.Struct, frozen=True):

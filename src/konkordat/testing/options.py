@@ -29,7 +29,7 @@ NETWORK_FAULTS: Final = (
 PROCESS_FAULTS: Final = ("kill", "power", "io error", "pause")
 CLOCK_FAULTS: Final = ("skew", "jump", "jump a day")
 DISK_FAULTS: Final = ("disk lost", "restored", "restored untold")
-HOSTILE_FAULTS: Final = ("poison", "broken chain")
+HOSTILE_FAULTS: Final = ("poison", "newer release", "broken chain")
 ALL_FAULTS: Final = NETWORK_FAULTS + PROCESS_FAULTS + CLOCK_FAULTS + DISK_FAULTS + HOSTILE_FAULTS
 PROFILES: Final[Mapping[str, tuple[str, ...]]] = {
     "quiet": (),  # Galera's last bugs showed without any fault

@@ -65,7 +65,7 @@ class World(Protocol):
     domain: Domain
     policies: Policies
 
-    def stopped(self, process: Process, why: str) -> None:
+    def stopped(self, process: Process, why: str, unexpected: bool) -> None:
         """A process ended by itself."""
 
 
@@ -184,7 +184,7 @@ class Process:
         if not self.paused:
             frontier = self.store.frontier()
             if covers(frontier, token):
-                shown(self.store.load([key]).get(key), frontier)
+                shown(self.store.reader().load([key]).get(key), frontier)
                 return
             if self._world.agenda.now_us >= until_us:
                 shown(None, {})
@@ -225,7 +225,10 @@ class Process:
         try:
             effects = self.replica.handle(inputs, self.now_ms())
         except (PowerLost, StoreWriteError, OwnHistoryLostError, CorruptStoreError) as error:
-            self._end(error)
+            self._end(error, unexpected=False)
+            return
+        except Exception as error:  # noqa: BLE001 - a bug in a node is a finding, and not the end of the simulation
+            self._end(error, unexpected=True)
             return
         agenda = self._world.agenda
         wait = THINK_US
@@ -239,9 +242,9 @@ class Process:
             agenda.after(wait, self._perform, life, effects)
         self._wake()
 
-    def _end(self, error: Exception) -> None:
+    def _end(self, error: Exception, unexpected: bool) -> None:
         self.die()
-        self._world.stopped(self, f"{type(error).__name__}: {error}")
+        self._world.stopped(self, f"{type(error).__name__}: {error}", unexpected)
 
     def _perform(self, life: int, effects: list[Effect]) -> None:
         if life != self._life:

@@ -40,8 +40,9 @@ class Recorder:
         )
         self._cluster.log.line(process.name, f"starts as {book.origin}")
 
-    def stopped(self, process: Process, why: str) -> None:
-        self._cluster.history.append(past.Stopped(self._cluster.agenda.now_us, process.name, why))
+    def stopped(self, process: Process, why: str, unexpected: bool = False) -> None:
+        now = self._cluster.agenda.now_us
+        self._cluster.history.append(past.Stopped(now, process.name, why, unexpected))
         self._cluster.log.line(process.name, f"stops: {why}")
 
     def _failed(self, process: Process, how: str) -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from konkordat.kernel.change import NO_HASH, Batch, Change, SealedBatch, Transaction
+from konkordat.kernel.change import (
+    NO_HASH,
+    Batch,
+    Change,
+    SealedBatch,
+    Transaction,
+    batch_hash,
+)
 from konkordat.kernel.hlc import Hlc, hlc_at
 from konkordat.kernel.ids import Group, NodeName, Origin, RecordKey, record_key
 from konkordat.testing.domain import BOOKINGS, CAPACITY, ITEMS, RESOURCES, SLOT
@@ -39,19 +46,24 @@ POISON: Final = (
     b'["room-0",0,36000000,1152921504606846976]',
     b'["",3600000,7200000,1]',
 )
+NEWER_FIELD: Final = (
+    b"\xc2\x3e\x06newest"  # field 1000 of a batch, which this release does not know
+)
 LIVES: Final = (1, 1, 1, 2, 3, LIFE_MAX - 2, LIFE_MAX - 1)
 
 
-def poisoned(cluster: Cluster, source: Source) -> Origin:
-    """A stranger's batches, pushed to some of the nodes; the others must get them from those."""
+def poisoned(cluster: Cluster, source: Source, newer: bool = False) -> Origin:
+    """A stranger's batches, pushed to some of the nodes; the others must get them from those. A `newer` stranger is of
+    a release that knows more fields, and means no harm.
+    """
     origin = Origin(f"{MALLORY}.{len(cluster.rogues)}")
     hlc = hlc_at(cluster.agenda.now_ms - source.choice((0, 0, 3_600_000)))
     previous = NO_HASH
     bodies = []
     for seq in range(1, source.randint(1, BATCHES) + 1):
-        sealed = _poison(cluster, source, origin, seq, previous, Hlc(hlc + seq))
-        bodies.append(sealed.body)
-        previous = sealed.hash
+        body = _poison(cluster, source, origin, seq, previous, Hlc(hlc + seq)).body
+        bodies.append(body + NEWER_FIELD if newer else body)
+        previous = batch_hash(bodies[-1])
     running = [p for p in cluster.processes.values() if p.up]
     for process in source.some(running, 1, len(running)) if running else ():
         process.whisper(MALLORY, Push(tuple(bodies)))
@@ -107,4 +119,16 @@ def forged(cluster: Cluster, source: Source) -> None:
     )
     transaction = Transaction(hlc_at(cluster.agenda.now_ms), (change,), "key:forger", "forged")
     sealed = seal(Batch(origin, seq, b"\x01" * 32, (transaction,)))
+    cluster.history.append(
+        Asked(
+            cluster.agenda.now_us,
+            MALLORY,
+            "forged",
+            target.name,
+            change.key.tenant,
+            "forged",
+            (),
+            body=origin,
+        )
+    )
     target.whisper(MALLORY, Push((sealed.body,)))

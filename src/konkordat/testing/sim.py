@@ -45,8 +45,8 @@ class Result(msgspec.Struct, frozen=True):
     hash: str
     violations: tuple[Violation, ...]
     events: int  # carried out by the agenda
-    virtual_ms: int
-    agreed_after_ms: int  # the last fault; -1 = never
+    virtual_ms: int  # in which nodes ran: without the leaps that were made to wait for stamps from the future
+    agreed_after_ms: int  # of that, after the last fault; -1 = never
     counts: dict[str, int]
     seen: dict[str, int]
     faults: dict[str, int]
@@ -128,8 +128,8 @@ def _result(cluster: Cluster) -> Result:
         cluster.log.hash,
         tuple(violations),
         cluster.agenda.done,
-        (cluster.agenda.now_us - cluster.agenda.start_us) // US_PER_MS,
-        (agreed[-1] - healed[-1]) // US_PER_MS if agreed else -1,
+        (cluster.agenda.now_us - cluster.agenda.start_us - cluster.leapt_us) // US_PER_MS,
+        (agreed[-1] - healed[-1] - cluster.leapt_us) // US_PER_MS if agreed else -1,
         dict(cluster.counts),
         dict(cluster.seen),
         dict(cluster.faults),

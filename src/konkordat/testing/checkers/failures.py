@@ -1,4 +1,5 @@
-"""I11: a node whose disk failed it stops, at once and saying so. It never guesses and never goes on."""
+"""I11: a node whose disk failed it stops, at once and saying so. It never guesses and never goes on. And it stops for
+nothing but reasons: a bug that ends it is a finding."""
 
 from __future__ import annotations
 
@@ -20,5 +21,8 @@ def check(history: History) -> list[Violation]:
             failed.pop(happening.node, None)
         elif isinstance(happening, Wrote | Started) and happening.node in failed:
             found.append(f"{happening.node} goes on after {failed.pop(happening.node).how}")
+    found += [
+        f"{h.node} broke: {h.why}" for h in history if isinstance(h, Stopped) and h.unexpected
+    ]
     found += [f"{node} did not stop after {h.how}" for node, h in failed.items()]
     return [Violation(NAME, what) for what in found]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from konkordat.testing.checkers.verdict import Violation
-from konkordat.testing.history import Agreed, Final, History
+from konkordat.testing.history import Agreed, Asked, Final, History
 
 NAME = "I12"
 
@@ -19,4 +21,14 @@ def check(history: History) -> list[Violation]:
         taken = {final.node: final.frontier.get(origin, 0) for final in finals}
         if len(set(taken.values())) > 1:
             found.append(f"{origin} is taken differently: {taken}")
+    found += _held_back(history, finals)
     return [Violation(NAME, what) for what in found]
+
+
+def _held_back(history: History, finals: Iterable[Final]) -> Iterable[str]:
+    """Only an origin in whose name batches were forged may still be under suspicion."""
+    forged = {h.body for h in history if isinstance(h, Asked) and h.kind == "forged"}
+    for final in finals:
+        for origin, why in sorted(final.quarantined.items()):
+            if origin not in forged:
+                yield f"{final.node} holds {origin} back: {why}"
