@@ -6,7 +6,9 @@ token.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from konkordat.api.problems import MEDIA_TYPE, Problem
@@ -59,16 +61,31 @@ class StreamedAnswer:
 
     __slots__ = ("chunks", "headers", "status")
 
-    def __init__(self, status: int, chunks: AsyncIterator[bytes], headers: list[Header]) -> None:
+    def __init__(
+        self, status: int, chunks: AsyncGenerator[bytes, None], headers: list[Header]
+    ) -> None:
         self.status = status
         self.chunks = chunks
         self.headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
-        async for chunk in self.chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        watcher = asyncio.create_task(_gone(receive))
+        try:
+            async with aclosing(self.chunks):
+                async for chunk in self.chunks:
+                    if watcher.done():  # whoever asked has left: no need to go on
+                        return
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        finally:
+            watcher.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _gone(receive: Receive) -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def answer(
@@ -91,7 +108,10 @@ def answer(
 
 
 def streamed(
-    call: Call, chunks: AsyncIterator[bytes], media_type: bytes, headers: Iterable[Header] = ()
+    call: Call,
+    chunks: AsyncGenerator[bytes, None],
+    media_type: bytes,
+    headers: Iterable[Header] = (),
 ) -> StreamedAnswer:
     """An answer that is sent as it comes to be."""
     lines = common_headers(call, None, NO_STORE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -60,7 +60,7 @@ async def audit(call: Call) -> StreamedAnswer:
     return streamed(call, chunks, NDJSON, headers)
 
 
-async def in_chunks(lines_: Iterable[bytes]) -> AsyncIterator[bytes]:
+async def in_chunks(lines_: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
     """Lines by the handful; between two, others have their turn."""
     buffer: list[bytes] = []
     size = 0

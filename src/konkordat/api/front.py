@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 from litestar import Request, Response
@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from konkordat.api.answers import Answer, StreamedAnswer, problem_answer
+from konkordat.api.answers import problem_answer
 from konkordat.api.auth import Keyring, Tickets, check_scope
 from konkordat.api.call import Call
 from konkordat.api.consistency import note_preference, see_what_caller_saw
@@ -29,7 +29,18 @@ from konkordat.api.tokens import TokenOfNow
 from konkordat.store.port import StoreError
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-Run = Callable[[Call], Awaitable[Answer | StreamedAnswer]]
+
+
+class Made(Protocol):
+    """What a route comes to: an ASGI application with a status."""
+
+    @property
+    def status(self) -> int: ...
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+Run = Callable[[Call], Awaitable[Made]]
 
 # Whatever else is raised goes to Litestar, and comes back to `exception_handlers`.
 EXPECTED: Final = (Problem, Overloaded, NodeStopped, StoreError)
@@ -72,7 +83,7 @@ class Front:
                 self.admit(call, route.needs)
             note_preference(call)
             await see_what_caller_saw(call)
-            made: Answer | StreamedAnswer = await route.run(call)
+            made: Made = await route.run(call)
         except EXPECTED as error:
             made = problem_answer(call, self.problem_of(error, call.request_id))
         self.counts.answered(route.method, route.path, made.status, perf_counter() - started)
