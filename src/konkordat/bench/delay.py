@@ -114,22 +114,17 @@ class _Run:
             "Delay: one change, commit to visible at each other node",
             (
                 below("p99_ms", "p99, acknowledged to visible", after.p99, BOUND_MS, "ms"),
-                Figure("p50_ms", "p50", after.p50, "ms"),
-                Figure("max_ms", "max", after.max, "ms"),
-                below(
-                    "p99_from_due_ms",
-                    "p99, due to visible (request and commit included)",
-                    whole.p99,
-                    BOUND_MS,
-                    "ms",
-                ),
-                Figure("p50_from_due_ms", "p50", whole.p50, "ms"),
-                Figure("max_from_due_ms", "max", whole.max, "ms"),
+                Figure("p50_ms", "p50, acknowledged to visible", after.p50, "ms"),
+                Figure("max_ms", "max, acknowledged to visible", after.max, "ms"),
+                below("p99_from_due_ms", "p99, due to visible", whole.p99, BOUND_MS, "ms"),
+                Figure("p50_from_due_ms", "p50, due to visible", whole.p50, "ms"),
+                Figure("max_from_due_ms", "max, due to visible", whole.max, "ms"),
                 Figure("acknowledge_p99_ms", "p99, due to acknowledged", own.p99, "ms"),
-                holds("all_seen", f"all {len(self.due)} changes seen at all others", missing == 0),
+                holds("all_seen", "every change seen at all others", missing == 0),
             ),
             f"{len(self.due)} changes at {PER_S:.0f}/s, each node in turn, at the times planned for them (open loop),"
-            f" watched by a stream from each node: {whole.count} arrivals.",
+            f" watched by a stream from each node: {whole.count} arrivals. From due to visible holds everything: the"
+            " request, the commit, the way.",
         )
 
 

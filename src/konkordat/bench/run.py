@@ -51,11 +51,13 @@ def _measurements() -> dict[str, Measure]:
     from konkordat.bench.restart import measure_restart
     from konkordat.bench.size import measure_size
     from konkordat.bench.start import measure_start
+    from konkordat.bench.store import measure_store
     from konkordat.bench.throughput import measure_throughput
 
     return {
         "start": measure_start,
         "size": measure_size,
+        "store": measure_store,
         "delay": measure_delay,
         "throughput": measure_throughput,
         "restart": measure_restart,

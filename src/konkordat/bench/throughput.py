@@ -15,6 +15,7 @@ SEARCH_S: Final = 6.0
 BOUND_MS: Final = 50.0
 STEP: Final = 1.4  # between rates, until one is too much; then the gap is halved
 HALVINGS: Final = 2
+RATE_MIN: Final = 100.0
 RATE_MAX: Final = 100_000.0
 
 
@@ -50,28 +51,33 @@ class _Run:
         return await generate(job)
 
     async def search(self, at_target: Outcome) -> tuple[float, Outcome]:
-        """The highest rate found that is kept up with, and what it came to."""
-        seconds = SEARCH_S / (2 if self.setting.quick else 1)
-        best_rate, best = TARGET_PER_S, at_target
-        rate = TARGET_PER_S
-        while rate < RATE_MAX and _keeps_up(best_rate, best):
-            rate *= STEP
-            outcome = await self._try(rate, seconds)
-            if not _keeps_up(rate, outcome):
+        """The highest rate found that is kept up with, and what it came to. Rate 0 if none is."""
+        best: tuple[float, Outcome] = (0.0, at_target)
+        rate, outcome = TARGET_PER_S, at_target
+        too_much = 0.0
+        # By steps up from the target while it is kept up with, or down while it is not.
+        upwards = _keeps_up(rate, outcome)
+        while RATE_MIN < rate < RATE_MAX:
+            if _keeps_up(rate, outcome):
+                best = (rate, outcome)
+            else:
+                too_much = rate
+            if _keeps_up(rate, outcome) != upwards:
                 break
-            best_rate, best = rate, outcome
-        too_much = rate if rate > best_rate else best_rate
+            rate = rate * STEP if upwards else rate / STEP
+            outcome = await self._try(rate)
         for _ in range(HALVINGS):
-            middle = (best_rate + too_much) / 2
-            outcome = await self._try(middle, seconds)
+            middle = (best[0] + too_much) / 2
+            outcome = await self._try(middle)
             if _keeps_up(middle, outcome):
-                best_rate, best = middle, outcome
+                best = (middle, outcome)
             else:
                 too_much = middle
-        return best_rate, best
+        return best
 
-    async def _try(self, rate: float, seconds: float) -> Outcome:
+    async def _try(self, rate: float) -> Outcome:
         await self.bench.agree()  # what the last try left behind is not this one's
+        seconds = SEARCH_S / (2 if self.setting.quick else 1)
         outcome = await self.load(rate, seconds)
         self.setting.say(_line(rate, outcome))
         return outcome
@@ -101,14 +107,18 @@ def _section(at_target: Outcome, settled_s: float, best_rate: float, best: Outco
         (
             at_least("per_s", "sustained", at_target.per_s, 0.99 * TARGET_PER_S, "/s"),
             below("p99_ms", "p99, due to acknowledged", delay.p99, BOUND_MS, "ms"),
-            Figure("p50_ms", "p50", delay.p50, "ms"),
-            Figure("max_ms", "max", delay.max, "ms"),
+            Figure("p50_ms", "p50, due to acknowledged", delay.p50, "ms"),
+            Figure("max_ms", "max, due to acknowledged", delay.max, "ms"),
             Figure("refused", "refused or unknown", refused),
             holds("digests_equal", "all digests equal afterwards", True),
-            Figure("settled_s", "after", settled_s, "s"),
-            Figure("best_per_s", "highest rate with p99 < 50 ms", best.per_s, "/s"),
+            Figure("settled_s", "equal after", settled_s, "s"),
+            Figure(
+                "best_per_s",
+                "highest rate with p99 < 50 ms",
+                best.per_s if best_rate else 0.0,
+                "/s",
+            ),
             Figure("best_p99_ms", "its p99", best.delay_ms.p99, "ms"),
-            Figure("best_offered_per_s", "it was offered", best_rate, "/s"),
         ),
         f"Patches of one field through POST /v2/batch (independent; {each:.1f} changes a request came together), open"
         " loop, from a process on the same machine. Each change is a transaction of its own.",
