@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from konkordat.cli.cluster import LocalCluster
+from konkordat.client import Client
 from support.terminal import COMMAND, access, cluster, environment, run
 
 PROGRAMME = """<schedule><conference><acronym>forum</acronym><title>Forum</title><start>2027-06-01</start>
@@ -113,8 +114,11 @@ def test_the_audit_trail_is_the_same_bytes_at_every_node(
 
 @pytest.mark.row("S0-16")
 def test_a_trail_that_was_tampered_with_does_not_verify(
-    imported: Path, operator: dict[str, str], tmp_path: Path
+    nodes: LocalCluster, operator: dict[str, str], tmp_path: Path
 ) -> None:
+    with Client(nodes.urls["zurich"], key=nodes.key) as client:
+        for number in range(3):
+            client.create("speakers", {"name": f"Speaker {number}"})
     whole = run("audit", "--log", env=operator).out.splitlines(keepends=True)
     last = json.loads(whole[-1])
     altered = bytearray(base64.b64decode(last["body"]))
