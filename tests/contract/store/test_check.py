@@ -71,6 +71,7 @@ FAULTS = {
     "a record's parent": (f"UPDATE records SET parent = 'f' WHERE {FIFTH}", "r05"),
     "a record's actor": (f"UPDATE records SET actor = 'x' WHERE {FIFTH}", "r05"),
     "a record's time": (f"UPDATE records SET touched = touched + 1 WHERE {FIFTH}", "r05"),
+    "a record's newest history": (f"UPDATE records SET latest = 0 WHERE {FIFTH}", "r05"),
     "a record's id": (f"UPDATE records SET id = 'r05a' WHERE {FIFTH}", "r05a"),
     "a record that is gone": (f"DELETE FROM records WHERE {FIFTH}", "r05"),
     "a record in another's place": (
@@ -100,13 +101,29 @@ FAULTS = {
     "the clock is behind": ("UPDATE origins SET clock = 5", "the clock 5 is behind"),
     "an origin is not booked": ("DELETE FROM origins WHERE origin = 'basel.7'", "not booked"),
     "a history row is missing": (f"DELETE FROM history WHERE {OF_BASEL} AND seq = 2", "r05"),
-    "a history row is too many": (
-        "INSERT INTO history SELECT record, hlc + 1, origin, seq, position FROM history LIMIT 1",
-        "is not in the log",
+    "a history row in the middle is missing": (
+        f"DELETE FROM history WHERE {OF_BASEL} AND seq = 1 AND position = 0",
+        "history of acme/sessions/r05: batch 1 of basel.7, change 0 is missing",
+    ),
+    "a history row says something else": (
+        f"UPDATE history SET position = 7 WHERE {OF_BASEL} AND seq = 2",
+        "change 7 is not in the log",
     ),
     "a history row of no record": (
-        "INSERT INTO history SELECT 999, hlc, origin, seq, position FROM history LIMIT 1",
-        "belongs to no record",
+        "INSERT INTO history SELECT 999, 0, hlc, origin, seq, position, bound FROM history LIMIT 1",
+        "45 rows of history, and 44 in the chains",
+    ),
+    "a record's history is another's": (
+        "UPDATE records SET latest = 1 WHERE id = 'r05'",
+        "history of acme/sessions/r05",
+    ),
+    "a history that runs in a circle": (
+        "UPDATE history SET previous = number + 1 WHERE number = 1",
+        "1 rows of history follow later ones",
+    ),
+    "a history row is later than its bound": (
+        "UPDATE history SET bound = 1 WHERE number = 5",
+        "later than their bound",
     ),
     "an answer to another body": (flipped("body_hash", "true", "answers"), "answer 6b6b"),
     "an answer elsewhere": ("UPDATE answers SET position = 3", "answer 6b6b"),
@@ -164,6 +181,19 @@ def test_a_damaged_batch_is_not_relayed(store: SqliteStore) -> None:
     with pytest.raises(CorruptStoreError, match=r"batch 2 of basel\.7"):
         store.batches(BASEL, 0)
     assert [row.seq for row in store.batches(BASEL, 0, limit=1)] == [1]
+
+
+def test_a_damaged_history_is_not_used(store: SqliteStore) -> None:
+    assert len(store.history(key("r05"))) == 3
+    plant(store, f"DELETE FROM history WHERE {OF_BASEL} AND seq = 1")
+    with pytest.raises(CorruptStoreError, match="history of acme/sessions/r05"):
+        store.history(key("r05"))
+
+
+def test_a_history_that_runs_in_a_circle_is_not_used(store: SqliteStore) -> None:
+    plant(store, "UPDATE history SET previous = number + 1 WHERE previous = 0")
+    with pytest.raises(CorruptStoreError, match="history of acme/sessions/r01"):
+        store.history(key("r01"))
 
 
 def test_a_damaged_claim_is_not_used(store: SqliteStore) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
+import apsw
 import pytest
 
 from konkordat.kernel.change import RequestMark
@@ -148,6 +150,37 @@ def test_history_comes_in_pages(store: Store, scribe: Scribe) -> None:
     assert seen == store.history(key("a"))
     assert len(seen) == 25
     assert seen == sorted(seen, key=lambda row: (row.hlc, row.origin), reverse=True)
+
+
+def test_a_long_history_in_any_order_of_arrival_is_paged_right(
+    store: Store, scribe: Scribe
+) -> None:
+    transactions = [scribe.transaction(put("a", n=n)) for n in range(300)]
+    random.Random(3).shuffle(transactions)
+    for n, transaction in enumerate(transactions):
+        origin = Origin(f"n{n % 5}.1")
+        store.commit(scribe.write_set(scribe.seal(transaction, origin=origin)))
+    stamps = sorted((t.hlc for t in transactions), reverse=True)
+    for first in (0, 1, 50, 290):
+        before = (stamps[first - 1], Origin("a.1")) if first else None
+        page = store.history(key("a"), limit=7, before=before)
+        assert [row.hlc for row in page] == stamps[first : first + 7]
+
+
+def test_the_newest_page_of_a_long_history_is_read_without_the_rest(tmp_path: Path) -> None:
+    store = Sqlite(tmp_path).open()
+    scribe = Scribe(store)
+    for _ in range(20):
+        done = [scribe.transaction(put("a")) for _ in range(500)]
+        store.commit(scribe.write_set(scribe.seal(*done)))
+    steps: list[int] = []
+    store._connection.trace_v2(
+        apsw.SQLITE_TRACE_PROFILE,
+        lambda event: steps.append(event["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"]),
+    )
+    assert len(store.history(key("a"), limit=10)) == 10
+    assert 0 < sum(steps) < 10_000, "of 10 000 rows"
+    store.close()
 
 
 # Answers ------------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ class Check:
                 self._note(str(error) or f"record {_path(key)} cannot be read")
                 continue
             self._records[key] = record
-            print_ = rest[4]
+            print_ = rest[5]
             summary = summary_of(record)
             if int.from_bytes(print_, "big") != summary.live_sum + summary.dead_sum:
                 self._note(f"record {_path(key)} has another fingerprint than its row says")
@@ -156,14 +156,19 @@ class Check:
 
     def _history(self) -> None:
         stored: set[HistoryRow] = set()
+        reached = 0
         for scope, id, hlc, origin, seq, position in self._all("every_history"):
-            if scope not in self._scopes or origin not in self._origins:
-                self._note(
-                    f"history of batch {seq}, change {position}, belongs to no record or origin"
-                )
-                continue
-            key = RecordKey(*self._scopes[scope], RecordId(id))
-            stored.add(HistoryRow(key, hlc, self._origins[origin], seq, position))
+            reached += 1
+            if scope in self._scopes and origin in self._origins:
+                key = RecordKey(*self._scopes[scope], RecordId(id))
+                stored.add(HistoryRow(key, hlc, self._origins[origin], seq, position))
+        ((count, unbound, backwards),) = self._all("count_history")
+        if count != reached:
+            self._note(f"{count} rows of history, and {reached} in the chains of records")
+        if unbound:
+            self._note(f"{unbound} rows of history are later than their bound")
+        if backwards:
+            self._note(f"{backwards} rows of history follow later ones")
         for row in sorted(stored ^ self._replayed.history):
             where = f"batch {row.seq} of {row.origin}, change {row.position}"
             said = "is not in the log" if row in stored else "is missing"

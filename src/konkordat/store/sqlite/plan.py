@@ -24,6 +24,7 @@ class Known(NamedTuple):
     number: int
     parent: str
     life: int
+    latest: int  # its newest row in history
 
 
 class Head(NamedTuple):
@@ -41,22 +42,51 @@ def position_of(origin: int, seq: int) -> int:
     return origin << SEQ_BITS | seq
 
 
+class HistoryRows(NamedTuple):
+    rows: Rows
+    latest: dict[RecordKey, int]  # number of the newest row, of each record that has new ones
+    bound: int
+
+
+def history_rows(
+    history: Sequence[HistoryRow],
+    known: Mapping[RecordKey, Known],
+    origins: Mapping[Origin, int],
+    last: int,
+    bound: int,
+) -> HistoryRows:
+    """Rows for `put_history`, numbered after `last`. `bound` is the highest clock value in the history so far."""
+    rows: Rows = []
+    latest: dict[RecordKey, int] = {}
+    for number, (key, hlc, origin, seq, position) in enumerate(history, last + 1):
+        previous = latest.get(key, 0)
+        if not previous and key in known:
+            previous = known[key].latest
+        latest[key] = number
+        bound = max(bound, hlc)
+        rows.append((number, previous, hlc, origins[origin], seq, position, bound))
+    return HistoryRows(rows, latest, bound)
+
+
 class RecordRows(NamedTuple):
     put: Rows  # new, or with the life and parent they had
     moved: Rows  # whose index entries change too
-    numbers: dict[RecordKey, int]
-    created: int
+    booked: Rows  # parameters of `put_latest`: not written, but with new rows in history
+    last: int  # number of the last new record
 
 
 def record_rows(
-    writes: Sequence[RecordWrite], names: Names, known: Mapping[RecordKey, Known], last: int
+    writes: Sequence[RecordWrite],
+    names: Names,
+    known: Mapping[RecordKey, Known],
+    latest: Mapping[RecordKey, int],
+    last: int,
 ) -> RecordRows:
     """Rows for `put_records` and `move_records`, in the order of the table. New records are numbered after `last`."""
     origins, scopes = names.origins, names.scopes
     put: Rows = []
     moved: Rows = []
-    numbers: dict[RecordKey, int] = {}
-    number = last
+    booked = dict(latest)
     for write in writes:
         record, after, parent = write.record, write.after, write.parent
         key, life, actor, touched = record.key, record.life, record.actor, record.touched.hlc
@@ -66,19 +96,21 @@ def record_rows(
         )
         rows = put
         if write.before == EMPTY:
-            number += 1
-            at = number
+            last += 1
+            number, newest = last, 0
         else:
-            at, old_parent, old_life = known[key]
+            number, old_parent, old_life, newest = known[key]
             if old_life != life or old_parent != parent:
                 rows = moved
-        numbers[key] = at
+        newest = booked.pop(key, newest)
         check = checksum(key, parent, life, touched, actor, print_, stamps, fields)
         tenant, collection, id = key
         scope = scopes[(tenant, collection)]
-        rows.append((at, scope, id, parent, life, touched, actor, print_, check, stamps, fields))
+        rows.append(
+            (number, scope, id, parent, life, touched, actor, newest, print_, check, stamps, fields)
+        )
     put.sort()
-    return RecordRows(put, moved, numbers, number - last)
+    return RecordRows(put, moved, [(at, known[key].number) for key, at in booked.items()], last)
 
 
 def log_rows(log: Sequence[LogRow], origins: Mapping[Origin, int]) -> Rows:
@@ -94,27 +126,6 @@ def log_rows(log: Sequence[LogRow], origins: Mapping[Origin, int]) -> Rows:
         )
         for row in log
     ]
-
-
-def history_rows(
-    history: Sequence[HistoryRow],
-    numbers: Mapping[RecordKey, int],
-    known: Mapping[RecordKey, Known],
-    origins: Mapping[Origin, int],
-) -> Rows:
-    """Rows for `put_history`, in the order of the table. `numbers` are those of this write's records."""
-    rows: Rows = [
-        (
-            numbers[key] if key in numbers else known[key].number,
-            hlc,
-            origins[origin],
-            seq,
-            position,
-        )
-        for key, hlc, origin, seq, position in history
-    ]
-    rows.sort()
-    return rows
 
 
 def answer_rows(answers: Sequence[AnswerRow], origins: Mapping[Origin, int]) -> Rows:

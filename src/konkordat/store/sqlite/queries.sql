@@ -5,21 +5,21 @@
 -- name: put_records
 -- New records, and new states of records whose life and parent are what they were: then only the table is written,
 -- and neither index is touched.
-INSERT INTO records (number, scope, id, parent, life, touched, actor, print, checksum, stamps, fields)
+INSERT INTO records (number, scope, id, parent, life, touched, actor, latest, print, checksum, stamps, fields)
 VALUES
-(?,?,?,?,?,?,?,?,?,?,CAST(? AS TEXT)) -- row
+(?,?,?,?,?,?,?,?,?,?,?,CAST(? AS TEXT)) -- row
 ON CONFLICT (number) DO UPDATE SET
-    touched = excluded.touched, actor = excluded.actor, print = excluded.print,
+    touched = excluded.touched, actor = excluded.actor, latest = excluded.latest, print = excluded.print,
     checksum = excluded.checksum, stamps = excluded.stamps, fields = excluded.fields
 
 -- name: move_records
 -- New states of records that were deleted, made anew or moved to another parent.
-INSERT INTO records (number, scope, id, parent, life, touched, actor, print, checksum, stamps, fields)
+INSERT INTO records (number, scope, id, parent, life, touched, actor, latest, print, checksum, stamps, fields)
 VALUES
-(?,?,?,?,?,?,?,?,?,?,CAST(? AS TEXT)) -- row
+(?,?,?,?,?,?,?,?,?,?,?,CAST(? AS TEXT)) -- row
 ON CONFLICT (number) DO UPDATE SET
     parent = excluded.parent, life = excluded.life,
-    touched = excluded.touched, actor = excluded.actor, print = excluded.print,
+    touched = excluded.touched, actor = excluded.actor, latest = excluded.latest, print = excluded.print,
     checksum = excluded.checksum, stamps = excluded.stamps, fields = excluded.fields
 
 -- name: put_log
@@ -27,10 +27,14 @@ INSERT INTO log (position, hash, first_hlc, last_hlc, arrived_ms, body)
 VALUES
 (?,?,?,?,?,?) -- row
 
+-- name: put_latest
+-- For a record that a change was booked for and that it did not change.
+UPDATE records SET latest = ? WHERE number = ?
+
 -- name: put_history
-INSERT INTO history (record, hlc, origin, seq, position)
+INSERT INTO history (number, previous, hlc, origin, seq, position, bound)
 VALUES
-(?,?,?,?,?) -- row
+(?,?,?,?,?,?,?) -- row
 
 -- name: put_answers
 INSERT OR REPLACE INTO answers (key_hash, body_hash, origin, seq, position, at_ms)
@@ -92,23 +96,26 @@ WHERE (tenant, collection) >= (?, ?) AND (tenant, collection) <= (?, ?) ORDER BY
 SELECT number, tenant, collection, id, live, live_sum, dead, dead_sum FROM segments ORDER BY tenant, collection, id
 
 -- name: last_numbers
-SELECT coalesce((SELECT max(number) FROM records), 0), coalesce((SELECT max(number) FROM segments), 0)
+SELECT
+    coalesce((SELECT max(number) FROM records), 0), coalesce((SELECT max(number) FROM segments), 0),
+    coalesce((SELECT max(number) FROM history), 0),
+    coalesce((SELECT bound FROM history ORDER BY number DESC LIMIT 1), 0)
 
 -- name: load
-SELECT id, number, parent, life, touched, actor, print, checksum, stamps, CAST(fields AS BLOB)
+SELECT id, number, parent, life, touched, actor, latest, print, checksum, stamps, CAST(fields AS BLOB)
 FROM records WHERE scope = ? AND id IN (?...)
 
 -- name: known
-SELECT id, number, parent, life FROM records WHERE scope = ? AND id IN (?...)
+SELECT id, number, parent, life, latest FROM records WHERE scope = ? AND id IN (?...)
 
 -- name: scan
-SELECT id, number, parent, life, touched, actor, print, checksum, stamps, CAST(fields AS BLOB)
+SELECT id, number, parent, life, touched, actor, latest, print, checksum, stamps, CAST(fields AS BLOB)
 FROM records INDEXED BY records_by_key
 WHERE scope = ? AND id > ? AND (life % 2 = 1 OR ?)
 ORDER BY id LIMIT ?
 
 -- name: scan_parent
-SELECT id, number, parent, life, touched, actor, print, checksum, stamps, CAST(fields AS BLOB)
+SELECT id, number, parent, life, touched, actor, latest, print, checksum, stamps, CAST(fields AS BLOB)
 FROM records INDEXED BY records_by_parent
 WHERE scope = ? AND parent = ? AND id > ? AND (life % 2 = 1 OR ?)
 ORDER BY id LIMIT ?
@@ -138,12 +145,21 @@ WHERE position > :after AND position <= coalesce((
 ), :after)
 ORDER BY position
 
+-- name: latest
+SELECT latest FROM records WHERE scope = ? AND id = ?
+
 -- name: history
-SELECT h.hlc, o.origin, h.seq, h.position
-FROM history AS h JOIN origins AS o ON o.number = h.origin
-WHERE h.record = (SELECT number FROM records WHERE scope = :scope AND id = :id)
-    AND h.hlc <= :hlc AND (h.hlc < :hlc OR o.origin < :origin)
-ORDER BY h.hlc DESC, o.origin DESC, h.seq DESC, h.position DESC LIMIT :limit
+-- So many rows of one chain, from a number on.
+WITH RECURSIVE chain (number, previous, hlc, origin, seq, position, bound) AS (
+    SELECT number, previous, hlc, origin, seq, position, bound FROM history WHERE number = ?
+    UNION ALL
+    SELECT h.number, h.previous, h.hlc, h.origin, h.seq, h.position, h.bound
+    FROM chain AS c CROSS JOIN history AS h ON h.number = c.previous AND h.number < c.number
+    LIMIT ?
+)
+SELECT c.number, c.previous, c.bound, c.hlc, o.origin, c.seq, c.position
+FROM chain AS c CROSS JOIN origins AS o ON o.number = c.origin
+ORDER BY c.number DESC
 
 -- name: answers
 SELECT a.key_hash, a.body_hash, o.origin, a.seq, a.position, a.at_ms
@@ -180,13 +196,22 @@ SELECT name, sql FROM sqlite_schema WHERE type = 'view'
 SELECT position, hash, first_hlc, last_hlc, arrived_ms, body FROM log WHERE position > ? ORDER BY position LIMIT ?
 
 -- name: every_record
-SELECT number, scope, id, parent, life, touched, actor, print, checksum, stamps, CAST(fields AS BLOB)
+SELECT number, scope, id, parent, life, touched, actor, latest, print, checksum, stamps, CAST(fields AS BLOB)
 FROM records WHERE number > ? ORDER BY number LIMIT ?
 
 -- name: every_history
--- Of records that are not there too.
-SELECT r.scope, r.id, h.hlc, h.origin, h.seq, h.position
-FROM history AS h LEFT JOIN records AS r ON r.number = h.record
+-- All chains from all records. A number that does not fall ends a chain: a damaged one may run in a circle.
+WITH RECURSIVE chain (scope, id, number, previous, hlc, origin, seq, position) AS (
+    SELECT r.scope, r.id, h.number, h.previous, h.hlc, h.origin, h.seq, h.position
+    FROM records AS r CROSS JOIN history AS h ON h.number = r.latest
+    UNION ALL
+    SELECT c.scope, c.id, h.number, h.previous, h.hlc, h.origin, h.seq, h.position
+    FROM chain AS c CROSS JOIN history AS h ON h.number = c.previous AND h.number < c.number
+)
+SELECT scope, id, hlc, origin, seq, position FROM chain
+
+-- name: count_history
+SELECT count(*), coalesce(sum(bound < hlc), 0), coalesce(sum(previous >= number), 0) FROM history
 
 -- name: every_answer
 SELECT key_hash, body_hash, origin, seq, position FROM answers

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 import apsw
@@ -16,7 +17,7 @@ import apsw
 from konkordat.kernel.change import RequestMark, batch_hash
 from konkordat.kernel.claim import ClaimId, DecidedClaim
 from konkordat.kernel.digest import KeyRange, Summary
-from konkordat.kernel.hlc import HLC_MAX, Hlc
+from konkordat.kernel.hlc import Hlc
 from konkordat.kernel.ids import Collection, Origin, RecordId, RecordKey, Tenant, record_key
 from konkordat.kernel.record import Record
 from konkordat.store.port import (
@@ -36,6 +37,9 @@ from konkordat.store.sqlite.plan import SEQ_BITS, position_of
 from konkordat.store.sqlite.segments import Segments, read_segments, total
 from konkordat.store.sqlite.statements import padded, sql_of_list, sql_of_rows
 
+HISTORY_SLACK: Final = (
+    32  # rows read beyond a page, for those that did not arrive in the order of time
+)
 NO_BOUND: Final = b""  # sorts after every text
 T = TypeVar("T")
 
@@ -127,16 +131,28 @@ class SqliteReader:
     def history(
         self, key: RecordKey, limit: int = 100, before: tuple[Hlc, Origin] | None = None
     ) -> list[HistoryRow]:
+        limit = min(limit, PAGE_ROWS_MAX)
+        found: list[HistoryRow] = []
+        for chunk in self._chain(key, limit + HISTORY_SLACK):
+            rows_ = [HistoryRow(key, *row[3:]) for row in chunk]
+            found += [r for r in rows_ if before is None or (r.hlc, r.origin) < before]
+            # A chain is in order of arrival, which is nearly that of time. No row after this chunk is later than:
+            bound = chunk[-1][2]
+            if sum(row.hlc > bound for row in found) >= limit:
+                break
+        return sorted(found, key=itemgetter(*range(1, 5)), reverse=True)[:limit]
+
+    def _chain(self, key: RecordKey, rows_: int) -> Iterator[Rows]:
+        """A record's rows in history, the last to arrive first, in chunks. Rows are never changed, only added."""
         scope = self._scope(key.tenant, key.collection)
-        hlc, origin = before or (HLC_MAX, chr(0x10FFFF))
-        wanted = {
-            "scope": scope,
-            "id": key.id,
-            "hlc": hlc,
-            "origin": origin,
-            "limit": min(limit, PAGE_ROWS_MAX),
-        }
-        return [HistoryRow(key, *row) for row in self._all("history", wanted)]
+        after = self._all("latest", (scope, key.id))
+        at = after[0][0] if after else 0
+        while at:
+            chunk = self._all("history", (at, rows_))
+            if not chunk or chunk[-1][1] >= chunk[-1][0]:
+                raise CorruptStoreError(f"the history of {'/'.join(key)} is broken at {at}")
+            yield chunk
+            at = chunk[-1][1]
 
     @reads
     def answer(self, key_hashes: Iterable[bytes]) -> dict[bytes, AnswerRow]:

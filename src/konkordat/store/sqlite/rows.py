@@ -36,7 +36,7 @@ _prefixes: dict[Group, bytes] = {}
 _groups: dict[bytes, Group] = {}
 
 Row = tuple[Any, ...]
-"""id, number, parent, life, touched, actor, print, checksum, stamps, fields"""
+"""id, number, parent, life, touched, actor, latest, print, checksum, stamps, fields"""
 
 
 def _prefix(group: Group) -> bytes:
@@ -96,7 +96,7 @@ def checksum(
 
 def record_of(key: RecordKey, row: Row, origins: Mapping[int, Origin]) -> Record:
     """The record in a row. Raises CorruptStoreError, KeyError for the number of an origin not yet known."""
-    _id, _number, parent, life, hlc, actor, print_, expected, stamps, fields = row
+    _id, _number, parent, life, hlc, actor, _latest, print_, expected, stamps, fields = row
     try:
         found = checksum(key, parent, life, hlc, actor, print_, stamps, fields)
     except TypeError as error:  # a damaged row header makes a column something else

@@ -41,30 +41,33 @@ CREATE TABLE scopes (
 -- The present state of every record, deleted ones included. Small columns first, so that digests
 -- and lists do not read along the fields of large records.
 CREATE TABLE records (
-    number   INTEGER PRIMARY KEY,   -- in order of arrival; what history refers to
+    number   INTEGER PRIMARY KEY,   -- in order of arrival
     scope    INTEGER NOT NULL,
     id       TEXT NOT NULL,
     parent   TEXT NOT NULL,         -- "" for none
     life     INTEGER NOT NULL,      -- odd alive, even deleted
     touched  INTEGER NOT NULL,      -- clock value of the latest change
     actor    TEXT NOT NULL,         -- who made it
+    latest   INTEGER NOT NULL,      -- number of its newest row in history; 0 for none
     print    BLOB NOT NULL,         -- fingerprint, 16 bytes
-    checksum INTEGER NOT NULL,      -- CRC-32 over the key and all other columns
+    checksum INTEGER NOT NULL,      -- CRC-32 over the key and all other columns but number and latest
     stamps   BLOB NOT NULL,         -- MessagePack; see rows.py
     fields   TEXT NOT NULL          -- JSON object {group: value}
 ) STRICT;
 CREATE UNIQUE INDEX records_by_key ON records (scope, id);
 CREATE INDEX records_by_parent ON records (scope, parent, id, life);
 
--- Where each record was written.
+-- Where each record was written: one chain per record, from its newest row to its oldest, in order of arrival. Rows are
+-- only ever appended, so history costs a commit no page of its own, however the records are spread.
 CREATE TABLE history (
-    record   INTEGER NOT NULL,
+    number   INTEGER PRIMARY KEY,
+    previous INTEGER NOT NULL,      -- number of the same record's row before this one; 0 for none
     hlc      INTEGER NOT NULL,
     origin   INTEGER NOT NULL,
     seq      INTEGER NOT NULL,
     position INTEGER NOT NULL,      -- of the change in its batch
-    PRIMARY KEY (record, hlc, origin, seq, position)
-) WITHOUT ROWID, STRICT;
+    bound    INTEGER NOT NULL       -- no row up to this one has a higher hlc
+) STRICT;
 
 -- Requests that had their effect, so that a retry has none.
 CREATE TABLE answers (

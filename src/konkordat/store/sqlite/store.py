@@ -42,7 +42,9 @@ Changes = Sequence[tuple[int, Sequence[Segment]]]  # place among the segments ->
 class Written(NamedTuple):
     """What memory must follow once a commit is durable."""
 
-    created: int  # new records
+    last_record: int
+    last_history: int
+    bound: int
     segments: Changes
     heads: Mapping[Origin, Head]
 
@@ -71,9 +73,11 @@ class SqliteStore(SqliteReader):
         self._release = release
         self._heads = {o: Head(seq, book.heads[o]) for o, seq in book.frontier.items()}
         self._known: dict[RecordKey, Known] = {}
-        last_record, last_segment = self._all("last_numbers")[0]
+        last_record, last_segment, last_history, bound = self._all("last_numbers")[0]
         self._last_record: int = last_record
         self._last_segment: int = last_segment
+        self._last_history: int = last_history
+        self._bound: int = bound  # the highest clock value in the history
         self._broken = ""  # why no commit may be tried any more
         self._wal_pages = 0
         self._checkpoint_at_pages = CHECKPOINT_PAGES
@@ -98,7 +102,9 @@ class SqliteStore(SqliteReader):
         # Durable. Memory follows.
         self._names.settle()
         self._heads.update(written.heads)
-        self._last_record += written.created
+        self._last_record = written.last_record
+        self._last_history = written.last_history
+        self._bound = written.bound
         self._segments.adopt(written.segments)
         if self._wal_pages >= self._checkpoint_at_pages:
             self._checkpoint()
@@ -107,8 +113,11 @@ class SqliteStore(SqliteReader):
         names, execute = self._names, self._connection.execute
         heads = plan.heads_after(write, self._heads)
         self._look_up(write)
-        records = plan.record_rows(write.records, names, self._known, self._last_record)
-        history = plan.history_rows(write.history, records.numbers, self._known, names.origins)
+        known = self._known
+        history = plan.history_rows(
+            write.history, known, names.origins, self._last_history, self._bound
+        )
+        records = plan.record_rows(write.records, names, known, history.latest, self._last_record)
         claims_gone = plan.gone_rows(write.claims_gone, names)
         claims = plan.claim_rows(write.claims, names)
         touched = self._segments.touched(write.records)
@@ -117,7 +126,9 @@ class SqliteStore(SqliteReader):
         self._put("put_records", records.put)
         self._put("move_records", records.moved)
         self._put("put_log", plan.log_rows(write.log, names.origins))
-        self._put("put_history", history)
+        self._put("put_history", history.rows)
+        for booked in records.booked:
+            execute(sql("put_latest"), booked)
         self._put("put_answers", plan.answer_rows(write.answers, names.origins))
         if write.answers_forgotten_before_ms:
             execute(sql("forget_answers"), (write.answers_forgotten_before_ms,))
@@ -129,7 +140,8 @@ class SqliteStore(SqliteReader):
         own = self.book.origin
         self._put("put_origins", plan.origin_rows(heads, self._heads, names, own, write.hlc))
         execute("COMMIT")
-        return Written(records.created, segments, heads)
+        last_history = self._last_history + len(history.rows)
+        return Written(records.last, last_history, history.bound, segments, heads)
 
     def _put(self, name: str, rows: Rows) -> None:
         """Write rows in as few steps as there are sizes of statements."""
@@ -249,7 +261,7 @@ class SqliteStore(SqliteReader):
         if len(known) > KNOWN_MAX:
             known.clear()
         for key, row in loaded:
-            known[key] = Known(row[1], row[2], row[3])
+            known[key] = Known(row[1], row[2], row[3], row[6])
         return self._records(loaded)
 
     @contextmanager
