@@ -28,7 +28,9 @@ def test_every_crash_leaves_a_sound_store_with_all_that_was_acknowledged() -> No
     assert set(report.scenarios) == {*(scenario.name for scenario in SCENARIOS), "anything"}
     # The campaign saw what it is for: every way of losing power, and all three ends that are allowed.
     assert set(report.hows) == {"kept", "lost", "torn", "shuffled"}
-    assert report.ends.keys() == {"nothing", "as acknowledged", "one further"}
+    assert report.ends.keys() >= {"nothing", "as acknowledged", "one further"}
+    # To ask the operator must stay the rare exception that it is: one image in thousands.
+    assert report.ends.get("said why", 0) <= IMAGES // 500
 
 
 def test_a_store_that_syncs_too_late_is_found_by_its_images_and_by_the_monitor() -> None:

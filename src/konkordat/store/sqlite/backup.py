@@ -30,10 +30,12 @@ from konkordat.store.sqlite.opening import (
     LOCK_NAME,
     MINT_KEY,
     lock_directory,
+    log_of,
     sync_directory,
 )
 from konkordat.store.sqlite.segments import read_segments
 from konkordat.store.sqlite.statements import sql_of_rows
+from konkordat.store.sqlite.wal import damage_of
 
 STEP_PAGES: Final = 512  # copied between two reports of progress: 2 MiB
 COPY_BYTES: Final = 1 << 20
@@ -129,7 +131,9 @@ def inspect(data: Path, replay: Replay) -> tuple[Facts | None, list[str]]:
         try:
             with _errors(f"reading {file}"):
                 _refuse_strangers(file)
-                return _facts(file), findings_of(file, replay)
+                damage = damage_of(log_of(file))
+                told = [f"the write-ahead log: {damage}, and commits with it"] if damage else []
+                return _facts(file), told + findings_of(file, replay)
         except CorruptStoreError as error:
             return None, [str(error)]
 

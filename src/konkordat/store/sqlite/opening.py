@@ -28,6 +28,7 @@ from konkordat.store.sqlite.segments import EMPTY_SEGMENT, read_segments
 from konkordat.store.sqlite.statements import read_sql, sql_of_rows
 from konkordat.store.sqlite.store import SqliteStore
 from konkordat.store.sqlite.views import CollectionView, refresh
+from konkordat.store.sqlite.wal import damage_of
 
 LOCK_NAME: Final = "node.lock"
 APPLICATION_ID: Final = 0x4B4F4E4B  # "KONK": tells our files from other SQLite files
@@ -57,6 +58,7 @@ def open_sqlite(
     file = path / FILE_NAME
     with ExitStack() as undo:
         undo.callback(os.close, lock_directory(path))
+        _refuse_damaged_log(file)
         try:
             connection = connect(file, vfs, writes=True)
             undo.callback(connection.close)
@@ -113,6 +115,25 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def log_of(file: Path) -> Path:
+    """The write-ahead log of a database."""
+    return file.with_name(f"{file.name}-wal")
+
+
+def _refuse_damaged_log(file: Path) -> None:
+    """SQLite would take the log up to the damage and forget the acknowledged commits behind it."""
+    log = log_of(file)
+    try:
+        damage = damage_of(log)
+    except OSError as error:
+        raise StoreUnusableError(f"{log}: {error.strerror}") from error
+    if damage:
+        raise CorruptStoreError(
+            f"{log}: {damage}, and acknowledged commits with it; what peers have of them comes back after:"
+            " konkordat restore --in-place"
+        )
 
 
 # The file ---------------------------------------------------------------------------------------

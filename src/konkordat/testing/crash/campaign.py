@@ -15,7 +15,7 @@ import msgspec
 
 from konkordat.testing.crash.judge import NOT_OPENED, Judge
 from konkordat.testing.crash.platter import HOWS, How, Platter
-from konkordat.testing.crash.run import FULL, Run
+from konkordat.testing.crash.run import FULL, Run, Settings
 from konkordat.testing.crash.scenarios import SCENARIOS, Scenario, random_scenario
 from konkordat.testing.crash.tape import Mark, State, Tape
 
@@ -107,9 +107,15 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def record(scenario: Scenario, seed: int, folder: Path, synchronous: int = FULL) -> Recording:
+def record(
+    scenario: Scenario,
+    seed: int,
+    folder: Path,
+    synchronous: int = FULL,
+    settings: Settings | None = None,
+) -> Recording:
     """Let a scenario happen, and write down what its disk was told."""
-    settings = scenario.settings()
+    settings = settings or scenario.settings()
     settings.synchronous = synchronous
     with tempfile.TemporaryDirectory(dir=folder) as data, Run(Path(data), seed, settings) as run:
         scenario.story(run)

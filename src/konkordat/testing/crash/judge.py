@@ -13,19 +13,23 @@ from konkordat.replica.replica import Replica
 from konkordat.replica.settings import ReplicaSettings
 from konkordat.store.port import StoreError
 from konkordat.store.sqlite import SqliteStore, open_sqlite
+from konkordat.store.sqlite.backup import adopt
+from konkordat.store.sqlite.wal import damage_of
 from konkordat.testing.clock import START_MS
 from konkordat.testing.crash.platter import Files
 from konkordat.testing.crash.run import NODE, REPLAY, state_of
-from konkordat.testing.crash.tape import State
+from konkordat.testing.crash.tape import LOG_NAME, State
 from konkordat.testing.domain import Put, TrialDomain, item
 
 LATER_MS: Final = 3_600_000  # after the crash
 NOT_OPENED: Final = -1  # for `returned`: the directory's first opening had not returned
 
-End = Literal["nothing", "as acknowledged", "one further"]
+End = Literal["nothing", "as acknowledged", "one further", "said why"]
 # nothing          no node had begun here, or what had begun to be made was made anew
 # as acknowledged  exactly what the caller had been told
 # one further      and a commit that was durable before anybody was told
+# said why         the log of writes ends in a commit that is damaged by one bit: nobody can know whether it was
+#                  acknowledged, so the node asks its operator; adopted, it has all that was
 
 
 class Verdict(NamedTuple):
@@ -54,13 +58,18 @@ class Judge:
         once more."""
         self._lay(files)
         allowed = [n for n in range(max(returned, 0), begun + 1) if n not in refused]
+        asked = begun > returned >= 0 and bool(damage_of(self._folder / LOG_NAME))
         try:
+            if asked:
+                adopt(self._folder, REPLAY)
             store = self._open()
         except StoreError as error:
             return Verdict([f"it does not open: {type(error).__name__}: {error}"], None)
         try:
             complaints = list(store.check())
             found = state_of(store)
+            if asked:
+                found = found._replace(origin=states[0].origin)
             end = _end(found, states, returned, allowed)
             if end is None:
                 complaints.append(_difference(found, states, returned, begun))
@@ -70,7 +79,7 @@ class Judge:
             return Verdict([f"it cannot be read: {type(error).__name__}: {error}"], None)
         finally:
             store.close()
-        return Verdict(complaints, end)
+        return Verdict(complaints, "said why" if asked and end else end)
 
     def _lay(self, files: Files) -> None:
         with os.scandir(self._folder) as entries:
