@@ -11,8 +11,10 @@ import pytest
 from konkordat.testing.model import Found, explore
 from konkordat.testing.seats.bugs import BUGS
 from konkordat.testing.seats.scopes import (
+    CUT,
     ELECTION,
     JOINED,
+    LINE,
     RELEASE,
     REPLACED,
     SCOPES,
@@ -25,7 +27,8 @@ from konkordat.testing.seats.scopes import (
 # heartbeats in flight, a crash, every partition, a takeover, and a holder that comes back.
 SHARES = {scope.name: 15_000 for scope in SCOPES.values()} | {
     TAKEOVER.name: 120_000,
-    UNKNOWN.name: 40_000,
+    UNKNOWN.name: 30_000,
+    LINE.name: 30_000,
     ELECTION.name: 40_000,
 }
 
@@ -39,7 +42,7 @@ def explored() -> dict[str, Found]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.row("S0-20")
+@pytest.mark.row("S0-9")
 @pytest.mark.row("S0-31")
 def test_no_interleaving_ever_answers_what_was_answered_otherwise(
     explored: dict[str, Found],
@@ -65,8 +68,9 @@ def test_the_model_meets_what_it_is_about(explored: dict[str, Found]) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_a_world_is_explored_to_its_end() -> None:
-    found = explore(REPLACED, 10_000)
+@pytest.mark.parametrize("scope", [CUT, REPLACED], ids=lambda scope: scope.name)
+def test_a_world_is_explored_to_its_end(scope) -> None:
+    found = explore(scope, 10_000)
     assert found.exhausted
     assert not found.fault
 

@@ -83,6 +83,10 @@ TAKEOVER: Final = Scope("takeover", standers=(B,))
 DUEL: Final = Scope("duel", standers=(B, C), term_max=3, crashes_max=0)
 RETURN: Final = Scope("return", standers=(A, B), term_max=3)
 ELECTION: Final = Scope("election", start=Start.FRESH)
+# The holder is cut off for good, and goes on; explored to its end.
+CUT: Final = Scope("cut off", standers=(B, C), sides=((A,), (B, C)))
+# A line of three, the holder and the candidate at its ends: all goes through the one between.
+LINE: Final = Scope("line", standers=(C,), crashes_max=0, in_flight_max=1, sides=((A, B), (B, C)))
 UNKNOWN: Final = Scope(
     "unknown term", standers=(B,), crashes_max=0, start=Start.OPENED, delivers_twice=True
 )
@@ -118,6 +122,8 @@ SCOPES: Final = {
         TAKEOVER,
         DUEL,
         RETURN,
+        CUT,
+        LINE,
         UNKNOWN,
         ELECTION,
         RELEASE,
