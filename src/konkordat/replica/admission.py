@@ -41,6 +41,7 @@ class Admission:
         self._pending: dict[Origin, dict[int, SealedBatch]] = {}
         self.pending_bytes = 0
         self.quarantined: dict[Origin, str] = {}
+        self._waits_until_ms: dict[Origin, int] = {}  # of those, which only wait for a time
         self.notes: list[Note] = []
 
     def begin(self, frontier: dict[Origin, int], heads: dict[Origin, bytes], now_ms: int) -> None:
@@ -98,8 +99,7 @@ class Admission:
         self._frontier[batch.origin] = batch.seq
         self._heads[batch.origin] = sealed.hash
         self.taken.append(sealed)
-        if self.quarantined.pop(batch.origin, None) is not None:
-            self._note("info", "origin_released", origin=batch.origin)
+        self._release(batch.origin)
 
     def _admit_waiting(self, origin: Origin, peer: NodeName) -> None:
         waiting = self._pending.get(origin)
@@ -132,6 +132,19 @@ class Admission:
         until = stamp_ms - self._ahead_ms_max
         why = f"stamps {stamp_ms - self._now_ms} ms ahead of our clock"
         self._set_aside(origin, until, why, "")
+        if origin in self.quarantined:
+            self._waits_until_ms[origin] = until
+
+    def release_due(self, now_ms: int) -> None:
+        """Whose time has come is set free, even if its batches are gone with the disk that had them."""
+        for origin, until_ms in list(self._waits_until_ms.items()):
+            if until_ms <= now_ms:
+                self._release(origin)
+
+    def _release(self, origin: Origin) -> None:
+        self._waits_until_ms.pop(origin, None)
+        if self.quarantined.pop(origin, None) is not None:
+            self._note("info", "origin_released", origin=origin)
 
     def _quarantine(self, origin: Origin, why: str, peer: NodeName) -> None:
         self._set_aside(origin, self._now_ms + BROKEN_HOLD_MS, why, peer)
@@ -142,6 +155,7 @@ class Admission:
                 return  # a stranger's invention: a sound cluster has fewer; what is shown already is enough to act on
             self._note("error", "origin_quarantined", origin=origin, why=why, peer=peer)
         self._exchange.held_until[origin] = until_ms
+        self._waits_until_ms.pop(origin, None)
         self.quarantined[origin] = why
         for sealed in self._pending.pop(origin, {}).values():
             self.pending_bytes -= len(sealed.body)

@@ -347,6 +347,8 @@ class Replica:
     def _tick(self, now_ms: int) -> None:
         if now_ms >= self._beat_at_ms:
             self._refusal_of_writes(now_ms)  # keeps the fence up to date when nobody writes
+            self._admission.release_due(now_ms)
+            self._tell_notes()
             self._beat(now_ms)
         self._pull_what_is_due(now_ms)
 

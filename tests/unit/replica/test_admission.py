@@ -136,6 +136,18 @@ def test_a_stamp_too_far_ahead_is_taken_when_its_time_has_come(pair: Workbench) 
     assert not pair["bern"].replica.status(pair.clock.now_ms).quarantined
 
 
+def test_an_origin_that_waited_for_a_time_is_released_even_if_nothing_of_it_is_left(
+    pair: Workbench,
+) -> None:
+    pair["zurich"].offset_ms = 5_000
+    pair.write("zurich", put("tomorrow"))
+    pair.deliver_all()
+    del pair.nodes["zurich"]
+    for _ in range(110):
+        pair.tick()
+    assert not pair["bern"].replica.status(pair.clock.now_ms).quarantined
+
+
 def test_later_batches_of_a_waiting_origin_wait_with_it(pair: Workbench) -> None:
     pair["zurich"].offset_ms = 5_000
     pair.write("zurich", put("ahead"))
