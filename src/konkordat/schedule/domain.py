@@ -162,7 +162,10 @@ class _Decision:
             users = self.places.holders(resource, self.view.now_ms, _FAR_MS)
             if users:
                 what = draft.key.collection.removesuffix("s")
-                detail = f"{len(users)} sessions to come need the {what} {draft.key.id}."
+                needed_by = f"{len(users)} sessions to come need"
+                if len(users) == 1:
+                    needed_by = "A session to come needs"
+                detail = f"{needed_by} the {what} {draft.key.id}."
                 refusal = Refusal("in_use", detail, conflicts=tuple(users[:WARNINGS_MAX]))
                 return located(refusal, draft.operation)
         return None
