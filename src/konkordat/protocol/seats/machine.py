@@ -49,7 +49,7 @@ REFUSALS_MAX: Final = (
 class Refused(NamedTuple):
     """An entry that does not count, and why; for the journal. It stays in its log."""
 
-    code: str  # not_a_member | voted_already | old_term | not_the_holder | opened_without_standing
+    code: str  # not_a_member | voted_already | not_the_holder | opened_without_standing
     entry: Entry
     at: At
 
