@@ -44,6 +44,9 @@ def connect(path: Path, vfs: str | None, *, writes: bool) -> apsw.Connection:
     # SQL in the file's own schema must not be able to do anything, whoever wrote it.
     connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
     connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    # A name in double quotes that nothing has is an error, not a text.
+    connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
+    connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
     cache_kib = WRITER_CACHE_KIB if writes else READER_CACHE_KIB
     for name, value in (
         ("cache_size", -cache_kib),
