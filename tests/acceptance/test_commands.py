@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -180,7 +181,7 @@ def test_changes_are_watched_as_lines_of_json(imported: Path, tenant: dict[str, 
     try:
         assert b"live" in watching.stderr.readline()
         edited = imported.with_name("edited.xml")
-        edited.write_text(imported.read_text().replace("Erste", "Allererste"))
+        edited.write_text(imported.read_text().replace("Erste", "Erste Sitzung"))
         assert run("import", str(edited), env=tenant).code == 0
         change = json.loads(watching.stdout.readline())
     finally:
@@ -189,8 +190,26 @@ def test_changes_are_watched_as_lines_of_json(imported: Path, tenant: dict[str, 
         watching.stdout.close()
         watching.stderr.close()
     assert (change["op"], change["type"]) == ("upsert", "sessions")
-    assert "Allererste" in change["data"]["title"].values()
+    assert "Erste Sitzung" in change["data"]["title"].values()
     assert change["token"]
+
+
+@pytest.mark.parametrize(
+    "command", [["status", "--watch"], ["watch"], ["status", "--watch", "--json"]]
+)
+def test_ctrl_c_is_quiet(command: list[str], imported: Path, tenant: dict[str, str]) -> None:
+    watching = subprocess.Popen(
+        [*COMMAND, *command],
+        env=environment(tenant),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert watching.stdout is not None
+    watching.stdout.readline()
+    watching.send_signal(signal.SIGINT)
+    _, said = watching.communicate(timeout=20)
+    assert watching.returncode == 130
+    assert said == b""
 
 
 def test_keys_are_made_listed_and_revoked(nodes: LocalCluster, operator: dict[str, str]) -> None:

@@ -79,12 +79,16 @@ def as_json(sections: Sequence[Section]) -> dict[str, Any]:
     """Sections by name, each a mapping of figures, with bounds and verdicts beside them."""
     return {
         section.name: {
-            **{figure.name: figure.value for figure in section.figures},
+            **{figure.name: _rounded(figure.value) for figure in section.figures},
             "bounds": {f.name: f.bound for f in section.figures if f.bound},
             "passed": {f.name: f.ok for f in section.figures if f.ok is not None},
         }
         for section in sections
     }
+
+
+def _rounded(value: float | str) -> float | str:
+    return round(value, 3) if isinstance(value, float) else value
 
 
 def plain(value: Any) -> Any:

@@ -152,7 +152,8 @@ def audit(
 
       [dim]$[/] konkordat audit --output trail.ndjson
       [dim]$[/] konkordat audit --verify
-      [dim]$[/] konkordat audit --log --output log.ndjson && konkordat audit --verify --file log.ndjson
+      [dim]$[/] konkordat audit --log --output log.ndjson
+      [dim]$[/] konkordat audit --verify --file log.ndjson
       [dim]$[/] konkordat audit | sha256sum         [dim]# the same at every node[/]
     """
     from konkordat.cli.audit import AuditOptions, run_audit

@@ -26,9 +26,12 @@ Several copies of your data, every one writable, no coordinator, and rules that 
 
 [bold]Then run your own:[/]
 
-  [dim]$[/] konkordat key new-admin                 [dim]# a key, and its hash for nodes[/]
+  [dim]$[/] konkordat key new-admin             [dim]# your key, and its hash for nodes[/]
+  [dim]$[/] export KONKORDAT_ADMIN_KEY_HASH=…   [dim]# the hash[/]
   [dim]$[/] konkordat serve --name zurich --data ./zurich
-  [dim]$[/] konkordat import programme.xml          [dim]# also JSON or iCalendar[/]
+  [dim]$[/] KONKORDAT_KEY=… konkordat key create --tenant forum
+  [dim]$[/] export KONKORDAT_KEY=…              [dim]# the tenant's key[/]
+  [dim]$[/] konkordat import programme.xml      [dim]# also JSON or iCalendar[/]
   [dim]$[/] konkordat status --watch
 """
 EPILOG: Final = (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -14,16 +14,17 @@ from rich.text import Text
 from konkordat.cli.connection import Connection
 from konkordat.cli.exits import ExitCode
 from konkordat.cli.output import console_for, emit_json, thousands
-from konkordat.client import KonkordatError
+from konkordat.client import Client, KonkordatError
 
 EVERY_S: Final = 0.5
+EVERY_PLAIN_S: Final = 5.0  # into a log
 _STYLES: Final = {"ready": "green", "joining": "yellow", "fenced": "yellow", "lost": "red"}
 
 
 def show_status(connection: Connection, follow: bool, as_json: bool) -> int:
     """Show it once, or until Ctrl-C."""
     if follow:
-        return _follow(connection, as_json)
+        _follow(connection, as_json)
     with connection.client() as client:
         status = client.cluster()
     if as_json:
@@ -41,24 +42,30 @@ def is_well(status: dict[str, Any]) -> bool:
     )
 
 
-def _follow(connection: Connection, as_json: bool) -> int:
+def _follow(connection: Connection, as_json: bool) -> NoReturn:
+    """Until Ctrl-C: one JSON object a look, or the table in place, or where there is no screen, again and again."""
+    console = console_for(as_json)
     with connection.client() as client:
         if as_json:
             while True:
                 emit_json(client.cluster())
                 time.sleep(EVERY_S)
-        console = console_for(as_json)
-        with Live(console=console, auto_refresh=False, screen=_has_screen(console)) as live:
+        if not console.is_terminal or console.is_dumb_terminal:
             while True:
-                try:
-                    live.update(_rendered(client.cluster()), refresh=True)
-                except KonkordatError as error:
-                    live.update(Text(f"no node answers: {error}", "red"), refresh=True)
+                console.print(_rendered(client.cluster()))
+                time.sleep(EVERY_PLAIN_S)
+        with Live(console=console, auto_refresh=False, screen=True) as live:
+            while True:
+                live.update(_look(client), refresh=True)
                 time.sleep(EVERY_S)
 
 
-def _has_screen(console: Console) -> bool:
-    return console.is_terminal and not console.is_dumb_terminal
+def _look(client: Client) -> RenderableType:
+    """The table, or why there is none at the moment: somebody who watches wants to see the node come back."""
+    try:
+        return _rendered(client.cluster())
+    except KonkordatError as error:
+        return Text(f"no node answers: {error}", "red")
 
 
 def _rendered(status: dict[str, Any]) -> RenderableType:
