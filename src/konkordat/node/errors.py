@@ -8,6 +8,7 @@ NodeError
 ├── OldCopyError        this disk is an old copy of ours                     76
 ├── DataDirError        the data directory cannot be used                    73
 ├── StoreFailedError    a commit could not be made durable                   74
+├── DamagedError        what is stored does not match its checksum           74
 └── DefectError         what this program should never do               70
 """
 
@@ -78,6 +79,15 @@ class OldCopyError(NodeError):
     """
 
     exit_code = ExitCode.IDENTITY
+
+
+class DamagedError(NodeError):
+    """What is stored is damaged: {reason}. Start on an empty directory: peers have it all. Or restore a backup.
+
+    Nothing damaged was used or sent. `konkordat check --data DIR` names all that is wrong.
+    """
+
+    exit_code = ExitCode.STORE_FAILED
 
 
 class DefectError(NodeError):

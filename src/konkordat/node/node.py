@@ -26,6 +26,7 @@ from konkordat.node.health import Health
 from konkordat.node.inbox import Inbox, InboxLimits
 from konkordat.node.links import Links
 from konkordat.node.owner import Owner
+from konkordat.node.scrubber import Scrubber
 from konkordat.node.tables import collection_views
 from konkordat.node.transport import LinkSettings, LinkTls
 from konkordat.replica.replica import Replica
@@ -34,6 +35,7 @@ from konkordat.schedule.domain import ScheduleDomain
 from konkordat.store.port import StoreError, StoreWriteError
 from konkordat.store.replay import Replay
 from konkordat.store.sqlite import SqliteStore, open_sqlite
+from konkordat.store.sqlite.scrub import open_scrub
 from konkordat.wire.batches import open_body
 
 BOOK_NAME: Final = "peers.json"
@@ -93,6 +95,7 @@ class Node:
             replica, self._inbox, self.links, ambient.clock, self._deliver, self._fail
         )
         self._owner_runs = False
+        self._scrubber = Scrubber(open_scrub(self.data), self._tell, self._fail)
 
     # From the owner thread: hand over, no more ---------------------------------------------------
 
@@ -101,6 +104,11 @@ class Node:
 
     def _fail(self, error: NodeError) -> None:
         self._hand_over(self._failed, error)
+
+    def _tell(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        self._hand_over(
+            lambda told: self._ambient.log(*told[:2], **told[2]), (level, event, fields)
+        )
 
     def _hand_over(self, to: Callable[[Any], None], value: Any) -> None:
         try:
@@ -116,6 +124,7 @@ class Node:
         self.links.open()
         self._owner.start()
         self._owner_runs = True
+        self._scrubber.start()
         self.health.opened()
 
     async def joined(self) -> None:
@@ -152,6 +161,7 @@ class Node:
     def close(self, reason: str) -> None:
         """Carry out what was taken, say goodbye, let go of everything."""
         log = self._ambient.log
+        self._scrubber.stop()
         if self._owner_runs and not self._owner.stop(OWNER_STOP_S):
             # Its store may not be closed under it. The process ends anyway, and what was acknowledged is durable.
             log("error", "owner_hangs", seconds=OWNER_STOP_S)

@@ -69,11 +69,11 @@ def run_flips(flips: int, seed: int, progress: Progress = lambda _done: None) ->
             end = _flip(folder / "flipped", subject, name, bit)
             report.flips += 1
             report.ends[end] = report.ends.get(end, 0) + 1
-            if end == SILENT:
+            if end.startswith(SILENT):
                 report.silent += 1
                 if len(report.complaints) < COMPLAINTS_SHOWN:
                     report.complaints.append(
-                        f"bit {bit} of {name}, {subject.name}, seed {seed}: nothing noticed it"
+                        f"bit {bit} of {name}, {subject.name}, flip {number} of seed {seed}: {end}"
                     )
             progress(report.flips)
     return report
@@ -102,7 +102,10 @@ def _flip(folder: Path, subject: Subject, name: str, bit: int) -> str:
             return "could not be read"
         if findings:
             return "found by check"
-        return "harmless: bytes that mean nothing" if content == subject.content else SILENT
+        changed = [name for name in content if content[name] != subject.content[name]]
+        if changed:
+            return f"{SILENT}: {', '.join(changed)} changed"
+        return "harmless: bytes that mean nothing"
     finally:
         store.close()
 
