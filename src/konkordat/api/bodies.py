@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,12 +14,15 @@ from konkordat.api.views import record_etag
 from konkordat.kernel.canonical import UnfitValue
 from konkordat.kernel.ids import valid_record_id
 from konkordat.schedule.commands import OnConflict, Operation, OpName, operation
+from konkordat.schedule.fields import UUID7_PATTERN
 from konkordat.schedule.registry import COLLECTIONS, READ_ONLY_FIELDS, CollectionSpec
 
 # What answers show and nobody can set; sent back, it is ignored, so that what was read can be written.
 SHOWN_ONLY: Final = READ_ONLY_FIELDS | {"warnings", "dropped_slot"}
 SLOT_SHOWN_ONLY: Final = frozenset({"state", "start", "end", "reason"})
 ETAGS_MAX: Final = 20  # of an If-Match
+
+UUID7: Final = re.compile(UUID7_PATTERN)
 
 _object: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -60,7 +64,10 @@ def make_operation(
         if op != "create":
             raise invalid(f"{pointer}/id", "The id in the body is not that of the address.")
         id = own_id
-    if not valid_record_id(id):
+    if op in {"create", "upsert"}:
+        if not UUID7.fullmatch(id):
+            raise invalid(f"{pointer.removesuffix('/data')}/id", "An id is a UUIDv7 in lower case.")
+    elif not valid_record_id(id):
         raise Problem("not_found", "There is no record with such an id.")
     try:
         return operation(

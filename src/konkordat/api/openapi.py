@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from konkordat.api.docs import Doc, Field, Reply
+from konkordat.api.docs import JSON, Doc, Field, Reply
 from konkordat.api.front import Route
 from konkordat.api.problems import MEDIA_TYPE, TABLE
 from konkordat.api.schemas import ProblemDocument
@@ -19,7 +19,10 @@ REF: Final = "#/components/schemas/{name}"
 ALWAYS: Final = ("bad_request", "internal_error")
 WITH_KEY: Final = (
     *("unauthenticated", "key_revoked", "key_expired", "scope_missing", "rate_limited"),
-    "not_yet_consistent",
+    *(
+        "invalid",
+        "not_yet_consistent",
+    ),  # a query parameter that does not exist is invalid everywhere
 )
 WITH_BODY: Final = (
     "bad_json",
@@ -140,7 +143,9 @@ def _reply(reply: Reply, schemas: dict[int, Any]) -> dict[str, Any]:
     shown["headers"] = {name: {"schema": {"type": "string"}} for name in names}
     if reply.status in {101, 204, 304}:
         return shown
-    schema = {"type": "string"} if reply.type is None else schemas[_identity(reply.type)]
+    # Formats of others are described elsewhere: JSON of any shape, or text.
+    other: dict[str, Any] = {} if reply.media_type == JSON else {"type": "string"}
+    schema = other if reply.type is None else schemas[_identity(reply.type)]
     shown["content"] = {reply.media_type: {"schema": schema}}
     return shown
 

@@ -297,6 +297,7 @@ def _routes(spec: CollectionSpec, resource: Resource) -> Iterator[Route]:
     many, single = f"/v2/{name}", f"/v2/{name}/{{id:str}}"
     written_reply = (Reply(200, "Written.", shown, headers=("ETag",)),)
     created_reply = (Reply(201, "Created.", shown, headers=("ETag", "Location")),)
+    there_reply = (Reply(200, "It was there already, the same; or a dry run.", shown),)
     writes = ("invalid", "unknown_reference", "idempotency_key_reused", "request_running")
     conditional = (*writes, "precondition_failed")
     slots = ("slot_taken", "outside_event") if spec.claim_group else ()
@@ -310,7 +311,7 @@ def _routes(spec: CollectionSpec, resource: Resource) -> Iterator[Route]:
     yield route(
         "POST", many, "create", f"Create {one}",
         fields=(IDEMPOTENCY, *WRITE_FIELDS, *CONSISTENCY), body=spec.body,
-        replies=created_reply, problems=(*writes, *slots, "already_exists"),
+        replies=created_reply + there_reply, problems=(*writes, *slots, "already_exists"),
     )  # fmt: skip
     yield route(
         "GET", many, "list_all", f"List {name}, in order of id",

@@ -225,8 +225,16 @@ def test_the_id_of_the_body_cannot_contradict_the_address(acme: Caller) -> None:
     other = UNKNOWN.replace("019", "018")
     body = {"id": other, "name": "Mila"}
     problem(acme.put(f"/v2/speakers/{UNKNOWN}", body), 422, "invalid")
-    # An id that no client could have got is not found, in whatever way it is asked for.
-    problem(acme.put("/v2/speakers/%00", {"name": "Mila"}), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "id", ["x", "%00", "12", UNKNOWN.upper(), UNKNOWN + "%0A", UNKNOWN.replace("7", "4")]
+)
+def test_nothing_is_made_under_an_id_that_is_none(acme: Caller, id: str) -> None:
+    document = problem(acme.put(f"/v2/speakers/{id}", {"name": "Mila"}), 422, "invalid")
+    assert document["errors"][0]["pointer"] == "/id"
+    problem(acme.patch(f"/v2/speakers/{id}", {"name": "Mila"}), 404, "not_found")
+    assert acme.get("/v2/speakers").json()["data"] == []
 
 
 def test_an_overloaded_node_says_when_to_come_back(acme: Caller, node: Node) -> None:

@@ -168,6 +168,8 @@ def test_a_bad_batch_is_refused_as_a_whole(acme: Caller, body: Any, pointer: str
         ({"op": "patch", "type": "speakers", "data": {}}, "/operations/0/id"),
         ({"op": "delete", "type": "speakers", "id": UNKNOWN, "data": {}}, "/operations/0/data"),
         (create("speakers", {"name": 1}), "/operations/0/data/name"),
+        (create("speakers", {"name": "X"}, id="12"), "/operations/0/id"),
+        ({"op": "put", "type": "speakers", "id": "12", "data": {"name": "X"}}, "/operations/0/id"),
         (create("speakers", {"name": "X", "links": [{}]}), "/operations/0/data/links/0/url"),
     ],
 )
