@@ -9,16 +9,16 @@ import msgspec
 
 from konkordat.kernel.change import RequestMark
 from konkordat.kernel.frontier import joined
-from konkordat.kernel.ids import Origin, RecordKey, record_key
+from konkordat.kernel.ids import Origin, RecordKey
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 from konkordat.replica.messages import Accepted, Command, Outcome, Replayed
 from konkordat.testing.agenda import US_PER_MS
-from konkordat.testing.domain import BOOKINGS, ITEMS, RESOURCES, Book, Put, Remove, Together
 from konkordat.testing.history import Asked, Read, Sight, Told
 from konkordat.testing.process import Process
 from konkordat.testing.randomness import Source
 from konkordat.testing.workbench import digest16
+from konkordat.testing.workloads import Writer
 
 if TYPE_CHECKING:
     from konkordat.testing.cluster import Cluster
@@ -27,22 +27,7 @@ PATIENCE_US: Final = 1_500_000  # then a client asks again, elsewhere
 TRIES_MAX: Final = 4
 READ_WAIT_US: Final = 400_000  # as `Prefer: wait` would ask for
 WAY_US: Final = 2_000  # from a client to its node, typically
-SLOT_MS: Final = 3_600_000
 REFUSALS_BEFORE_FORGETTING: Final = 12  # a token that names what a lost disk had can never be met
-
-MIX: Final[Mapping[str, float]] = {
-    "put": 40,
-    "remove": 8,
-    "create": 8,
-    "book": 14,
-    "unbook": 4,
-    "together": 5,
-    "capacity": 1,
-    "read": 22,
-    "trespass": 1,
-    "rehearse": 1,
-    "misuse": 2,
-}
 
 
 class Request(msgspec.Struct):
@@ -67,6 +52,7 @@ class Client:
         self.token: dict[Origin, int] = {}
         self.left = cluster.options.operations // cluster.options.clients
         self._cluster = cluster
+        self._workload = cluster.workload
         self._source = source
         self._home = source.choice(cluster.names)
         self._last_home = self._home
@@ -78,7 +64,12 @@ class Client:
     # The session ---------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        self._later()
+        """The first of a tenant's clients makes what the others refer to."""
+        first = self._workload.prepare(self._source, self.writer())
+        if first is not None:
+            self._try(Request("prepare", first.body, first.keys, "prepare"))
+        else:
+            self._later()
 
     def _later(self) -> None:
         """The next operation, after a while."""
@@ -99,32 +90,16 @@ class Client:
         self._number += 1
         if self._source.chance(0.05):
             self._home = self._source.choice(self._cluster.names)
-        kind = self._source.weighted(MIX)
+        kind = self._source.weighted(self._workload.mix)
         if kind == "read":
-            self.read(self._some_key(), self._later)
+            self.read(self._workload.some_key(self._source, self.tenant), self._later)
         elif kind == "trespass":
             self._cluster.seen["foreign id tried"] += 1
-            self.read(self._foreign_key(), self._later)
+            self.read(self._workload.foreign_key(self._source, self.tenant), self._later)
         else:
             self._try(self._request(kind))
 
     # What is asked -------------------------------------------------------------------------------
-
-    def _value(self) -> str:
-        """Tells whose it is and which write it came from."""
-        return f"<{self.tenant}> {self.name}/{self._number}"
-
-    def _key(self, collection: str, name: str) -> RecordKey:
-        return record_key(self.tenant, collection, name)
-
-    def _some_key(self) -> RecordKey:
-        if self._source.chance(0.2):
-            return self._key(BOOKINGS, f"booking-{self._source.randrange(8)}")
-        return self._key(ITEMS, f"item-{self._source.randrange(self._cluster.options.items)}")
-
-    def _foreign_key(self) -> RecordKey:
-        """A name that another tenant uses too, asked for with our own credential."""
-        return self._key(ITEMS, f"of-{self._source.choice(self._cluster.tenants)}")
 
     def _request(self, kind: str) -> Request:
         source = self._source
@@ -132,49 +107,14 @@ class Client:
         key = f"order-{self._number}" if source.chance(0.85) else ""
         if kind == "misuse" and self._used:
             before = source.choice(self._used)
-            put = Put(before.keys[0], {"title": self._value()})
-            return Request("misuse", put, before.keys[:1], before.request)
-        body = self._body(kind, key)
-        parts = body.parts if isinstance(body, Together) else (body,)
-        keys = tuple(dict.fromkeys(part.key for part in parts))
-        return Request(kind, body, keys, key, dry_run=kind == "rehearse")
+            work = self._workload.another(source, self.writer(), before.keys[0])
+            return Request("misuse", work.body, work.keys, before.request)
+        work = self._workload.draw(kind, source, self.writer(), key)
+        return Request(kind, work.body, work.keys, key, dry_run=kind == "rehearse")
 
-    def _body(self, kind: str, request: str) -> Any:
-        source = self._source
-        match kind:
-            case "create" if request:
-                # As the API does: the id follows from tenant and key, so a retry elsewhere makes the same record.
-                name = digest16(f"{self.tenant}/{self.name}/{request}").hex()
-                return Put(self._key(ITEMS, name), {"title": self._value()})
-            case "remove":
-                return Remove(self._some_key())
-            case "unbook":
-                return Remove(self._key(BOOKINGS, f"booking-{source.randrange(8)}"))
-            case "book":
-                return self._booking()
-            case "together":
-                parts = [self._put() for _ in range(source.randint(2, 6))]
-                return Together(tuple(parts), reason="together")
-            case "capacity":
-                name = f"room-{source.randrange(3)}"
-                return Put(self._key(RESOURCES, name), {"capacity": source.randint(0, 3)})
-            case _:
-                return self._put()
-
-    def _put(self) -> Put:
-        source = self._source
-        name = f"item-{source.randrange(self._cluster.options.items)}"
-        groups = source.some(("title", "room", "state"), 1, 3)
-        return Put(self._key(ITEMS, name), {group: self._value() for group in groups})
-
-    def _booking(self) -> Book:
-        source = self._source
-        start = source.randrange(6)
-        until = start + source.randint(1, 3)
-        key = self._key(BOOKINGS, f"booking-{source.randrange(8)}")
-        room, insists = f"room-{source.randrange(3)}", source.chance(0.3)
-        quantity = source.choice((1, 1, 1, 2))
-        return Book(key, room, start * SLOT_MS, until * SLOT_MS, quantity, insists)
+    def writer(self) -> Writer:
+        """What marks the next value as ours."""
+        return Writer(self.tenant, self.name, self._number)
 
     # Writing -------------------------------------------------------------------------------------
 
@@ -383,13 +323,13 @@ class Loader:
         self._number += 1
         cause = f"loader/{self._number}"
         tenant = self._cluster.tenants[0]
-        key = record_key(tenant, ITEMS, f"load-{self._number:06}")
-        put = Put(key, {"title": f"<{tenant}> {cause}"})
+        work = self._cluster.workload.load(Writer(tenant, "loader", self._number))
         now = self._cluster.agenda.now_us
         self._cluster.history.append(
-            Asked(now, "loader", cause, process.name, tenant, "put", (key,), "", repr(put))
+            Asked(now, "loader", cause, process.name, tenant, "put", work.keys, "", repr(work.body))
         )
-        process.submit(Command(cause, "key:loader", put), lambda o: self._told(process, cause, o))
+        command = Command(cause, "key:loader", work.body)
+        process.submit(command, lambda outcome: self._told(process, cause, outcome))
 
     def _told(self, process: Process, cause: str, outcome: Outcome) -> None:
         now = self._cluster.agenda.now_us

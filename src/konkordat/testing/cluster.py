@@ -10,18 +10,18 @@ from konkordat.kernel.frontier import joined
 from konkordat.kernel.hlc import ms_of
 from konkordat.kernel.ids import NodeName, Origin
 from konkordat.kernel.policy import Policies
-from konkordat.replica.domain import Domain
 from konkordat.replica.messages import PeerJoined, PeerLeft
 from konkordat.testing import history as past
 from konkordat.testing.agenda import US_PER_MS, Agenda
 from konkordat.testing.disk import MemoryDisk
-from konkordat.testing.domain import TrialDomain, trial_tenant
+from konkordat.testing.domain import trial_tenant
 from konkordat.testing.journal import Log
 from konkordat.testing.network import Network
 from konkordat.testing.options import NODES, Options
 from konkordat.testing.process import Process
 from konkordat.testing.randomness import Source
 from konkordat.testing.recorder import Recorder
+from konkordat.testing.workloads import WORKLOADS
 
 LEASE_US: Final = 1_000_000  # after which a link notices that its other end is gone
 NOTICE_US: Final = 20_000  # after which it notices that it is there
@@ -39,7 +39,6 @@ class Cluster:
         self,
         options: Options,
         show: Callable[[str], None] | None = None,
-        domain: Domain | None = None,
         disk: Callable[[NodeName], MemoryDisk] = MemoryDisk,
     ) -> None:
         self.options = options
@@ -49,7 +48,8 @@ class Cluster:
         self.faults: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()  # of operations, by how they ended
         self.history: past.History = []
-        self.domain: Domain = domain or TrialDomain()
+        self.workload = WORKLOADS[options.domain](options)
+        self.domain = self.workload.domain
         self.policies = Policies()
         self.names = [NodeName(name) for name in NODES[: options.nodes]]
         self.tenants = [trial_tenant(n) for n in range(options.tenants)]

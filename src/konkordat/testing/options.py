@@ -42,10 +42,14 @@ PROFILES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+DOMAINS: Final = ("trial", "schedule")
+
+
 class Options(msgspec.Struct, frozen=True):
     """One run. Printed first, so that a log says what it is the log of."""
 
     seed: int
+    domain: str  # "trial" or "schedule": whose commands the clients send
     profile: str
     faults: tuple[str, ...]
     nodes: int
@@ -69,7 +73,12 @@ class Options(msgspec.Struct, frozen=True):
 
 
 def drawn(
-    seed: int, nodes: int = 0, profile: str = "", operations: int = 0, backlog: int = 0
+    seed: int,
+    nodes: int = 0,
+    profile: str = "",
+    operations: int = 0,
+    backlog: int = 0,
+    domain: str = "",
 ) -> Options:
     """The options of a seed; what is given overrides what would be drawn."""
     source = Source(f"options/{seed}")
@@ -81,6 +90,7 @@ def drawn(
         chosen, faults = profile, PROFILES[profile]
     return Options(
         seed=seed,
+        domain=domain or source.fork("domain").choice(("trial", "trial", "schedule")),
         profile=chosen,
         faults=faults,
         nodes=_or_drawn(nodes, source.choice((3, 3, 4, 5))),

@@ -46,6 +46,12 @@ def entries_of(batches: Iterable[FinalBatch]) -> list[Entry]:
     return sorted(entries, key=lambda e: (e.stamp, e.position))
 
 
+def stamps_of(batches: Iterable[FinalBatch]) -> set[Stamp]:
+    """Every transaction in these batches, also those that changed nothing."""
+    opened = [open_body(batch.body).batch for batch in batches]
+    return {Stamp(t.hlc, batch.origin) for batch in opened for t in batch.transactions}
+
+
 def records_of(entries: Iterable[Entry]) -> dict[RecordKey, Record]:
     """Every record that the changes make."""
     of_key: dict[RecordKey, list[Entry]] = {}

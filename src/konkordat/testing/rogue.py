@@ -13,8 +13,7 @@ from konkordat.kernel.change import (
     batch_hash,
 )
 from konkordat.kernel.hlc import Hlc, hlc_at
-from konkordat.kernel.ids import Group, NodeName, Origin, RecordKey, record_key
-from konkordat.testing.domain import BOOKINGS, CAPACITY, ITEMS, RESOURCES, SLOT
+from konkordat.kernel.ids import NodeName, Origin
 from konkordat.testing.history import Asked
 from konkordat.testing.randomness import Source
 from konkordat.wire.batches import LIFE_MAX, seal
@@ -40,11 +39,7 @@ POISON: Final = (
     b'{"a":1,"a":2}',
     b"null",
     b"true",
-    b'["room-0",0,9223372036854775807,1]',
-    b'["room-0",-1,1,1]',
-    b'["room-0",0,36000000,-1]',
-    b'["room-0",0,36000000,1152921504606846976]',
-    b'["",3600000,7200000,1]',
+    b"-7",
 )
 NEWER_FIELD: Final = (
     b"\xc2\x3e\x06newest"  # field 1000 of a batch, which this release does not know
@@ -85,21 +80,12 @@ def _poison(
 
 
 def _change(cluster: Cluster, source: Source) -> Change:
-    collection, group = source.choice(
-        ((ITEMS, Group("title")), (BOOKINGS, SLOT), (RESOURCES, CAPACITY), (ITEMS, Group("?")))
-    )
-    tenant = source.choice(cluster.tenants)
+    """Now and then of a record that clients use."""
+    key, group = cluster.workload.target(source, source.choice(cluster.tenants))
     life = source.choice(LIVES)
-    fields = {group: source.choice(POISON)} if life % 2 else {}
-    return Change(_key(cluster, source, tenant, collection), life, fields)
-
-
-def _key(cluster: Cluster, source: Source, tenant: str, collection: str) -> RecordKey:
-    """Now and then a record that clients use."""
-    own = "room-0" if collection == RESOURCES else f"poison-{source.randrange(4)}"
-    shared = collection == ITEMS and source.chance(0.3)
-    name = f"item-{source.randrange(cluster.options.items)}" if shared else own
-    return record_key(tenant, collection, name)
+    values = POISON + cluster.workload.poison
+    fields = {group: source.choice(values)} if life % 2 else {}
+    return Change(key, life, fields)
 
 
 def forged(cluster: Cluster, source: Source) -> None:
@@ -114,9 +100,8 @@ def forged(cluster: Cluster, source: Source) -> None:
         return
     origin = source.choice(others)
     seq = frontier[origin] + source.choice((0, 1, 1))
-    change = Change(
-        record_key(cluster.tenants[0], ITEMS, "forged"), 1, {Group("title"): b'"forged"'}
-    )
+    key, group = cluster.workload.target(source, cluster.tenants[0])
+    change = Change(key, 1, {group: b'"forged"'})
     transaction = Transaction(hlc_at(cluster.agenda.now_ms), (change,), "key:forger", "forged")
     sealed = seal(Batch(origin, seq, b"\x01" * 32, (transaction,)))
     cluster.history.append(

@@ -16,7 +16,6 @@ from typing import Final
 import msgspec
 
 from konkordat.kernel.ids import NodeName
-from konkordat.replica.domain import Domain
 from konkordat.testing import history as past
 from konkordat.testing.agenda import US_PER_MS
 from konkordat.testing.checkers import Violation, judge
@@ -24,7 +23,7 @@ from konkordat.testing.clients import Client, Loader
 from konkordat.testing.cluster import Cluster
 from konkordat.testing.disk import MemoryDisk
 from konkordat.testing.faults import Plan
-from konkordat.testing.options import PROFILES, Options, drawn
+from konkordat.testing.options import DOMAINS, PROFILES, Options, drawn
 from konkordat.testing.randomness import Source
 from konkordat.testing.seen import situations
 
@@ -57,12 +56,11 @@ class Result(msgspec.Struct, frozen=True):
 def run(
     options: Options,
     show: Show | None = None,
-    domain: Domain | None = None,
     disk: Callable[[NodeName], MemoryDisk] = MemoryDisk,
     make: type[Cluster] = Cluster,
 ) -> Result:
     """Simulate, then judge."""
-    cluster = make(options, show, domain, disk)
+    cluster = make(options, show, disk)
     source = Source(f"run/{options.seed}")
     clients = [Client(n, cluster, source.fork(f"client{n}")) for n in range(options.clients)]
     cluster.begin()
@@ -146,6 +144,7 @@ def main(arguments: list[str]) -> int:
         "--nodes", type=int, default=0, help="3 to 5; drawn from the seed if absent"
     )
     parser.add_argument("--profile", choices=sorted(PROFILES), default="")
+    parser.add_argument("--domain", choices=sorted(DOMAINS), default="")
     parser.add_argument("--operations", type=int, default=0)
     parser.add_argument("--backlog", type=int, default=0, help="writes of a node that is cut off")
     parser.add_argument("--quiet", action="store_true", help="the options and the result only")

@@ -12,7 +12,7 @@ from konkordat.kernel.hlc import Stamp
 from konkordat.kernel.ids import NodeName
 from konkordat.testing.checkers.verdict import Violation
 from konkordat.testing.history import Asked, DiskChanged, Entry, Final, History, Told
-from konkordat.testing.oracle import entries_of
+from konkordat.testing.oracle import entries_of, stamps_of
 
 NAME = "I2"
 
@@ -21,14 +21,12 @@ def check(history: History) -> list[Violation]:
     """Acknowledged against logged, for every node that is there in the end."""
     finals = [h for h in history if isinstance(h, Final)]
     trails = {final.node: entries_of(final.batches) for final in finals}
-    lost = _lost(history, finals, trails)
+    lost = _lost(history, finals)
     return [Violation(NAME, what) for what in (*lost, *_phantoms(history, trails))]
 
 
-def _lost(
-    history: History, finals: list[Final], trails: Mapping[NodeName, list[Entry]]
-) -> Iterable[str]:
-    logged = {node: {e.stamp for e in trail} for node, trail in trails.items()}
+def _lost(history: History, finals: list[Final]) -> Iterable[str]:
+    logged = {final.node: stamps_of(final.batches) for final in finals}
     changed = [h for h in history if isinstance(h, DiskChanged)]
     rehearsed = {h.cause for h in history if isinstance(h, Asked) and h.kind == "rehearse"}
     for told in history:

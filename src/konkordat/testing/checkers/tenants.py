@@ -16,7 +16,7 @@ CANARY = re.compile(rb"<([a-z0-9-]+)>")
 def check(history: History) -> list[Violation]:
     """Everything that clients were shown."""
     tenant_of = {h.client: h.tenant for h in history if isinstance(h, Asked | Read)}
-    found = []
+    found: list[str] = []
     for happening in history:
         if isinstance(happening, Told):
             tenant = tenant_of.get(happening.client, "")
