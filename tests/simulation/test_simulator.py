@@ -52,7 +52,8 @@ def test_a_run_says_first_what_it_is_a_run_of(capsys: pytest.CaptureFixture[str]
 
     assert main(["--seed", "2", "--profile", "quiet", "--operations", "30"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("seed=2 profile=quiet nodes=")
+    assert lines[0].startswith("seed=2 domain=")
+    assert "profile=quiet" in lines[0]
     assert lines[1].split()[1:] == ["zurich", "starts", "as", lines[1].split()[-1]]
     assert len(lines[-1]) == 32
 
