@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Any, Final, NoReturn
 
 from rich import box
@@ -11,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from konkordat.cli.board import short_names
 from konkordat.cli.connection import Connection
 from konkordat.cli.exits import ExitCode
 from konkordat.cli.output import console_for, emit_json, thousands
@@ -18,6 +20,8 @@ from konkordat.client import Client, KonkordatError
 
 EVERY_S: Final = 0.5
 EVERY_PLAIN_S: Final = 5.0  # into a log
+WIDTH_WHOLE: Final = 100
+NAMES_MAX: Final = 7  # more do not fit a line
 _STYLES: Final = {"ready": "green", "joining": "yellow", "fenced": "yellow", "lost": "red"}
 
 
@@ -27,10 +31,11 @@ def show_status(connection: Connection, follow: bool, as_json: bool) -> int:
         _follow(connection, as_json)
     with connection.client() as client:
         status = client.cluster()
+    console = console_for(as_json)
     if as_json:
         emit_json(status)
     else:
-        console_for(as_json).print(_rendered(status))
+        console.print(_rendered(status, console.width))
     return ExitCode.OK if is_well(status) else ExitCode.UNMET
 
 
@@ -52,48 +57,53 @@ def _follow(connection: Connection, as_json: bool) -> NoReturn:
                 time.sleep(EVERY_S)
         if not console.is_terminal or console.is_dumb_terminal:
             while True:
-                console.print(_rendered(client.cluster()))
+                console.print(_rendered(client.cluster(), console.width))
                 time.sleep(EVERY_PLAIN_S)
         with Live(console=console, auto_refresh=False, screen=True) as live:
             while True:
-                live.update(_look(client), refresh=True)
+                live.update(_look(client, console.width), refresh=True)
                 time.sleep(EVERY_S)
 
 
-def _look(client: Client) -> RenderableType:
+def _look(client: Client, width: int) -> RenderableType:
     """The table, or why there is none at the moment: somebody who watches wants to see the node come back."""
     try:
-        return _rendered(client.cluster())
+        return _rendered(client.cluster(), width)
     except KonkordatError as error:
         return Text(f"no node answers: {error}", "red")
 
 
-def _rendered(status: dict[str, Any]) -> RenderableType:
-    nodes = sorted(status["nodes"], key=lambda node: node["name"])
+def _rendered(status: dict[str, Any], width: int) -> RenderableType:
+    nodes = sorted(status["nodes"], key=lambda node: str(node["name"]))
+    names = [node["name"] for node in nodes]
+    whole = width >= WIDTH_WHOLE and len(names) <= NAMES_MAX
+    frontier = f"frontier {'·'.join(short_names(names))}" if whole else "batches"
     table = Table(box=box.ROUNDED, border_style="dim", header_style="bold")
-    for heading, justify in (
-        ("node", "left"),
-        ("health", "left"),
-        ("records", "right"),
-        ("batches", "right"),
-        ("behind", "right"),
-        ("lag ms", "right"),
-        ("clock ms", "right"),
-        ("digest", "left"),
-    ):
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    digests = {node["digest"] for node in nodes}
+    table.add_column("node", no_wrap=True)
+    table.add_column("health", no_wrap=True)
+    for heading in ("records", frontier, "behind", "lag ms", "clock ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("digest", no_wrap=True)
+    is_equal = len({node["digest"] for node in nodes}) == 1
     for node in nodes:
         table.add_row(
             Text(node["name"] + ("" if not node["is_self"] else " ←"), "bold"),
             Text(node["health"], _STYLES.get(node["health"], "yellow")),
             thousands(node["records"]),
-            thousands(sum(node["frontier"].values())),
+            _frontier(node, names if whole else []),
             thousands(node["behind"]),
             Text(thousands(node["lag_ms"]), "yellow" if node["lag_ms"] >= 1 else "dim"),
             f"{node['clock_offset_ms']:+.0f}",
-            Text(node["digest"], "green" if len(digests) == 1 else "yellow"),
+            Text(node["digest"], "green" if is_equal else "yellow"),
         )
     where = Text(f"cluster {status['cluster']}, as {status['node']} sees it (←)", "dim")
     problems = [Text(f"! {problem}", "yellow") for problem in status["problems"]]
     return Group(where, table, *problems)
+
+
+def _frontier(node: dict[str, Any], names: list[str]) -> str:
+    """Batches it has: of each node, over all its incarnations; or in all."""
+    by_node: Counter[str] = Counter()
+    for origin, seq in node["frontier"].items():
+        by_node[origin.partition(".")[0]] += seq
+    return "·".join(str(by_node[name]) for name in names) or thousands(by_node.total())

@@ -14,8 +14,8 @@ from typing import Any, Final, Self
 
 from msgspec import Struct
 
+from konkordat.cli.board import NodeLook
 from konkordat.cli.cluster import LocalCluster
-from konkordat.cli.demo.board import NodeLook
 from konkordat.cli.demo.eyes import Eye
 from konkordat.cli.exits import CommandError, ExitCode
 from konkordat.client import AsyncClient, CaughtUp, Change, Conflict, KonkordatError

@@ -202,11 +202,14 @@ class Scenes:
             stage.say(f"[dim]free instead: {escape(self._places(answer.alternatives))}[/]")
 
     def _places(self, slots: list[dict[str, Any]]) -> str:
-        """Room by room: Grosse Halle at 09:45, 10:45."""
+        """Room by room: Grosse Halle at 09:45, 10:45; with the date where it is another day."""
+        taken = self.choices.taken.slot or {}
+        today = f"{taken.get('local_start', '')[:10]}T"
         times: dict[str, list[str]] = {}
         for slot in slots[:SHOWN_FREE]:
             room = self.names.of(slot.get("room", ""))
-            times.setdefault(room, []).append(slot.get("local_start", "")[11:])
+            start = slot.get("local_start", "").removeprefix(today).replace("T", " ")
+            times.setdefault(room, []).append(start)
         return "; ".join(f"{room} at {', '.join(starts)}" for room, starts in times.items())
 
     # ---- 5

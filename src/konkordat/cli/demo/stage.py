@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from konkordat.cli.demo.board import NodeLook, board, plain_lines
+from konkordat.cli.board import NodeLook, board, plain_lines
 
 REFRESHES_PER_S: Final = 8  # smooth to the eye, and little work on two cores that five nodes want
 _INDENT: Final = 3
