@@ -21,7 +21,7 @@ from konkordat.api.counts import Counts
 from konkordat.api.docs import Doc, Reply
 from konkordat.api.docs_page import PAGE_POLICY, docs_page
 from konkordat.api.following import following_routes
-from konkordat.api.front import Front, Route, exception_handlers, route_handler
+from konkordat.api.front import Front, Route, exception_handlers, route_handler, stream_failures
 from konkordat.api.gate import Gate
 from konkordat.api.history import history_routes
 from konkordat.api.hub import Hub
@@ -71,6 +71,7 @@ def create_app(
         logging_config=None,  # the gate logs
         debug=False,
         exception_handlers=exception_handlers(front),
+        after_exception=[stream_failures(front)],
         cors_config=_cors(settings),
         request_max_body_size=settings.body_bytes_max,
         lifespan=[following],

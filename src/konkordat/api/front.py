@@ -143,6 +143,16 @@ def exception_handlers(front: Front) -> dict[Any, Any]:
     return {Exception: handle, HTTPException: handle}
 
 
+def stream_failures(front: Front) -> Callable[[Exception, Any], Awaitable[None]]:
+    """Logs what ends a WebSocket unforeseen; of requests `exception_handlers` does so."""
+
+    async def log(error: Exception, scope: Any) -> None:
+        if scope["type"] == "websocket" and not isinstance(error, HTTPException):
+            front.gate.log("error", "stream_failed", exc_info=error)
+
+    return log
+
+
 def _framework_problem(front: Front, call: Call, error: Exception) -> Problem:
     if not isinstance(error, HTTPException) or error.status_code >= 500:
         return front.problem_of(error, call.request_id)

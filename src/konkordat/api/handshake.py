@@ -50,9 +50,13 @@ class Socket:
 
 def check_origin(call: Call) -> None:
     """Browsers send the page's origin, and would send cookies of whoever visits it; only pages that the operator named
-    may open a stream. Other programs send none. Raises Problem origin_refused."""
+    may open a stream, besides pages of this very node. Other programs send none. Raises Problem origin_refused."""
     raw = call.headers.get(b"origin")
-    if raw is not None and raw.decode("latin-1") not in call.front.settings.cors_origins:
+    if raw is None:
+        return
+    host = call.headers.get(b"host", b"").decode("latin-1")
+    own = f"{'https' if call.is_tls else 'http'}://{host}"
+    if raw.decode("latin-1") not in {own, *call.front.settings.cors_origins}:
         raise Problem("origin_refused", "The page's origin is not among those allowed.")
 
 

@@ -32,7 +32,7 @@ ROOM_EVERY: Final = (
     64  # notes between two looks at the queue; fewer than what it holds below its low water
 )
 CATCH_UP_ITEMS: Final = 500  # records read from the log at once, between looks at the queue
-RETRY_S: Final = 1.0  # after the feed could not be joined
+RETRY_S: Final = 0.5  # after a fault; others may follow at once
 DRAIN_RETRY_MS: Final = 500  # clients that are sent away spread their return over about this
 
 
@@ -178,7 +178,22 @@ class Hub:
     # The feed ------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Follow the node until it stops."""
+        """Follow the node until it stops. A change that cannot be shown, which is a fault of ours, ends no node: it is
+        logged in full, and everybody resumes after it."""
+        while True:
+            following = asyncio.create_task(self._follow())
+            try:
+                await asyncio.wait([following])
+            finally:
+                following.cancel()
+            error = following.exception()
+            if error is None:
+                return
+            self._front.gate.log("error", "api_feed_failed", exc_info=error)
+            self._gap_all()
+            await asyncio.sleep(RETRY_S)
+
+    async def _follow(self) -> None:
         while True:
             try:
                 async with self._front.gate.feed() as feed:
@@ -188,8 +203,7 @@ class Hub:
                 return
             except FeedGap:
                 self._front.gate.log("warning", "api_feed_gap", streams=len(self._lines))
-                for line in list(self._lines):
-                    self._gap(line)
+                self._gap_all()
             except Overloaded as error:
                 await asyncio.sleep(error.retry_after_ms / 1_000)
             except NodeStopped:
@@ -212,6 +226,10 @@ class Hub:
                 if follower.line.outbox.is_full:
                     self._gap(follower.line)
             self._front.counts.changes.inc(len(notes) * len(followers))
+
+    def _gap_all(self) -> None:
+        for line in list(self._lines):
+            self._gap(line)
 
     def _gap(self, line: Line) -> None:
         """The line's reader is too slow: tell it so, and close."""

@@ -235,6 +235,28 @@ def test_when_the_feed_has_a_gap_everybody_resumes(node: Node, acme: Caller) -> 
         socket.hear("change")
 
 
+def test_a_fault_of_ours_ends_no_node(
+    node: Node, acme: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("konkordat.api.hub.RETRY_S", 0.0)
+    with stream(acme) as socket:
+        socket.subscribe()
+        with monkeypatch.context() as patch:
+            patch.setattr("konkordat.api.hub.note_of", broken)
+            acme.post("/v2/speakers", {"name": "Mila"})
+            socket.hear("gap")
+        assert socket.closed() == 4008
+    assert ("error", "api_feed_failed") in [entry[:2] for entry in node.gate.logged]
+    node.settle()
+    with stream(acme) as socket:
+        socket.subscribe()
+        acme.post("/v2/speakers", {"name": "Noa"})
+        socket.hear("change")
+
+
 def test_a_stopping_node_sends_streams_elsewhere(node: Node, acme: Caller) -> None:
     from konkordat.api.gate import NodeStopped
 
@@ -376,9 +398,10 @@ def test_a_page_of_another_origin_may_not_open_a_stream(table: Table) -> None:
         caller = node.key("acme")
         for origin in ("https://evil.example", "https://planner.example.evil.example", "null", ""):
             refused_at_the_door(node, Origin=origin, **caller.headers)
-        caller.headers["Origin"] = "https://planner.example"
-        with stream(caller):
-            pass
+        for origin in ("https://planner.example", str(node.client.base_url)):  # and its own pages
+            caller.headers["Origin"] = origin
+            with stream(caller):
+                pass
 
 
 def test_a_ticket_opens_one_stream_once_and_soon(node: Node, acme: Caller) -> None:
