@@ -67,6 +67,7 @@ def back_up(data: Path, file: Path, replay: Replay, progress: Progress) -> Facts
         raise StoreUnusableError(f"{file} exists, and a backup replaces nothing")
     draft = file.with_name(file.name + PARTIAL)
     with _errors(f"backing up {data}"), _removed_on_failure(draft):
+        _refuse_strangers(data / FILE_NAME)
         with suppress(FileNotFoundError):
             draft.unlink()
         # Whoever may read a backup has everything in it.

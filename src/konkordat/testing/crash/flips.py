@@ -6,17 +6,19 @@ of writes), and of one killed just after a checkpoint (the log holds old frames 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from konkordat.kernel.digest import EVERYTHING
-from konkordat.kernel.ids import Collection, RecordId, Tenant
-from konkordat.store.port import CorruptStoreError, StoreError
+from konkordat.kernel.ids import Collection, Origin, RecordId, Tenant
+from konkordat.store.port import CorruptStoreError, LogRow, StoreError
 from konkordat.store.sqlite import SqliteStore, open_sqlite
 from konkordat.testing.clock import START_MS
 from konkordat.testing.crash.campaign import COMPLAINTS_SHOWN, Progress, record, scratch
@@ -25,6 +27,7 @@ from konkordat.testing.crash.run import NODE, REPLAY, Run, Settings, state_of
 from konkordat.testing.crash.scenarios import Scenario, put, some_command
 
 COLLECTIONS: Final = (("acme", "items"), ("acme", "bookings"))
+ARRIVALS: Final = "arrivals"
 PAGE: Final = 1_000
 COMMITS: Final = 12
 COMMANDS: Final = 8  # in a commit
@@ -87,7 +90,7 @@ def _flip(folder: Path, subject: Subject, name: str, bit: int) -> str:
     flipped[bit // 8] ^= 1 << bit % 8
     lay(folder, {**subject.files, name: bytes(flipped)})
     try:
-        store = _open(folder)
+        store = open_subject(folder)
     except CorruptStoreError:
         return "refused at the start: damaged"
     except StoreError:
@@ -103,6 +106,8 @@ def _flip(folder: Path, subject: Subject, name: str, bit: int) -> str:
         if findings:
             return "found by check"
         changed = [name for name in content if content[name] != subject.content[name]]
+        if changed == [ARRIVALS]:
+            return "harmless: a time of arrival, on which nothing depends"
         if changed:
             return f"{SILENT}: {', '.join(changed)} changed"
         return "harmless: bytes that mean nothing"
@@ -128,7 +133,7 @@ def _subjects(folder: Path, seed: int) -> Iterator[Subject]:
             platter.play(step)
         files = platter.image("kept", Random(seed))
         lay(folder / "sound", files)
-        store = _open(folder / "sound")
+        store = open_subject(folder / "sound")
         assert store.check() == []
         yield Subject(name, files, content_of(store))
         store.close()
@@ -150,7 +155,8 @@ def lay(folder: Path, files: Files) -> None:
         (folder / name).write_bytes(content)
 
 
-def _open(folder: Path) -> SqliteStore:
+def open_subject(folder: Path) -> SqliteStore:
+    """Open a directory with the settings that these were made with. Raises StoreError."""
     return open_sqlite(folder, NODE, START_MS, _no_entropy, replay=REPLAY, segment_rows_max=16)
 
 
@@ -161,11 +167,15 @@ def _no_entropy(size: int) -> bytes:
 def content_of(store: SqliteStore) -> Content:
     """Everything that a store gives to a reader, as one value. Raises StoreError."""
     frontier = store.frontier()
-    records = [record for scope in COLLECTIONS for record in _records(store, *scope)]
-    keys = [record.key for record in records]
+    records = [found for scope in COLLECTIONS for found in _records(store, *scope)]
+    keys = [found.key for found in records]
     return {
         "state": state_of(store),
-        "log": {origin: store.batches(origin, 0, PAGE, 1 << 30) for origin in sorted(frontier)},
+        "log": {
+            origin: [structs.replace(row, arrived_ms=0) for row in _log(store, origin)]
+            for origin in sorted(frontier)
+        },
+        ARRIVALS: [row.arrived_ms for origin in sorted(frontier) for row in _log(store, origin)],
         "records": records,
         "lists": [
             [r.key for r in store.scan(Tenant(t), Collection(c), limit=PAGE)]
@@ -177,6 +187,22 @@ def content_of(store: SqliteStore) -> Content:
         "digest": store.summary(EVERYTHING),
         "prints": store.fingerprints(EVERYTHING, PAGE),
     }
+
+
+def _log(store: SqliteStore, origin: Origin) -> Sequence[LogRow]:
+    return store.batches(origin, 0, PAGE, 1 << 30)
+
+
+def digest_of(content: Content) -> str:
+    """A content as 32 hexadecimal digits, the same on every machine and release."""
+    state = hashlib.blake2b(digest_size=16)
+    for row in (row for origin in sorted(content["log"]) for row in content["log"][origin]):
+        state.update(row.hash)
+    for found in content["records"]:
+        state.update(repr((found.key, found.life, found.born, found.touched, found.actor)).encode())
+        for group in sorted(found.fields):
+            state.update(repr((group, *found.fields[group])).encode())
+    return state.hexdigest()
 
 
 def _records(store: SqliteStore, tenant: str, collection: str) -> Iterator[Any]:

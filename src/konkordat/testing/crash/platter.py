@@ -74,6 +74,10 @@ class Platter:
                 return False
         return True
 
+    def remains(self) -> dict[str, bytes]:
+        """The files if only the process ended."""
+        return self.image("kept", Random(0))
+
     def image(self, how: How, random: Random) -> dict[str, bytes]:
         """The files after a crash now."""
         renaming = self._renaming
