@@ -29,7 +29,7 @@ class Counts:
         )
         self.streams = Gauge("konkordat_api_streams", "Open streams", registry=registry)
         self.changes = Counter(
-            "konkordat_api_stream_changes", "Changes queued to streams", registry=registry
+            "konkordat_api_stream_changes", "Changes offered to subscriptions", registry=registry
         )
         self.gaps = Counter(
             "konkordat_api_stream_gaps", "Streams closed for reading too slowly", registry=registry
