@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from konkordat.kernel.policy import Policies
 from konkordat.replica.messages import Command
 from konkordat.replica.replica import Replica
 from konkordat.replica.settings import ReplicaSettings
+from konkordat.store.port import CorruptStoreError
 from konkordat.store.sqlite import open_sqlite
 from konkordat.store.sqlite.connection import FILE_NAME
 from konkordat.testing.clock import START_MS
@@ -92,3 +94,14 @@ def test_what_is_not_there_is_one_line(tmp_path: Path, capsys: Capture) -> None:
 def test_an_adopted_directory_says_what_comes_next(data: Path, capsys: Capture) -> None:
     assert run("restore", "--in-place", "--data", data) == ExitCode.OK
     assert "new incarnation" in capsys.readouterr().out
+
+
+def test_a_damaged_name_is_damage_and_no_defect(data: Path, capsys: Capture) -> None:
+    """A flipped bit in the node's own name ended the command, and the node, as a defect of the program."""
+    with closing(apsw.Connection(str(data / FILE_NAME))) as connection:
+        broken = "UPDATE meta SET value = CAST(x'7afc72' AS TEXT) WHERE key = 'created_ms'"
+        connection.execute(broken)
+    with pytest.raises(CorruptStoreError, match="no UTF-8"):
+        open_sqlite(data, NodeName("zurich"), START_MS, os.urandom)
+    assert run("check", "--data", data) == ExitCode.UNMET
+    assert "no UTF-8" in capsys.readouterr().err

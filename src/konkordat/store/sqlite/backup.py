@@ -257,6 +257,8 @@ def _errors(doing: str) -> Iterator[None]:
         raise StoreFullError(f"{doing}: the disk is full") from error
     except apsw.Error as error:
         raise translated(error, doing) from error
+    except UnicodeDecodeError as error:
+        raise CorruptStoreError(f"{doing}: a text is no UTF-8 ({error})") from error
     except OSError as error:
         raise StoreUnusableError(f"{doing}: {error.strerror}") from error
 

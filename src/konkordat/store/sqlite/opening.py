@@ -79,6 +79,8 @@ def open_sqlite(
             raise StoreFullError(f"opening {file}: the disk is full") from error
         except apsw.Error as error:
             raise translated(error, f"opening {file}") from error
+        except UnicodeDecodeError as error:
+            raise CorruptStoreError(f"{file}: a text is no UTF-8 ({error})") from error
     return store
 
 

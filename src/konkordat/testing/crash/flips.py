@@ -86,6 +86,14 @@ SILENT: Final = "SILENT"
 
 
 def _flip(folder: Path, subject: Subject, name: str, bit: int) -> str:
+    """What it came to; it begins with SILENT if that is not sound."""
+    try:
+        return _judged(folder, subject, name, bit)
+    except Exception as error:  # noqa: BLE001 -- any but a StoreError: noticed, but not for what it is
+        return f"{SILENT}: {type(error).__name__} ({error}) instead of an error of the store"
+
+
+def _judged(folder: Path, subject: Subject, name: str, bit: int) -> str:
     flipped = bytearray(subject.files[name])
     flipped[bit // 8] ^= 1 << bit % 8
     lay(folder, {**subject.files, name: bytes(flipped)})
