@@ -4,7 +4,8 @@ a request       front (the door) · call (what was asked) · auth, keys, ratelim
                 answers (bytes to send) · problems (all refusals) · settings, counts
 records         resources · bodies, decoding (in) · views (out) · writing (commands and outcomes) · batch · history
 following       notes (a change, encoded once) · changes (from the log) · hub, outbox (to all who follow)
-                stream, stream_messages, handshake (WebSocket) · events (SSE) · following, since (pages) · frames · tokens
+                stream, stream_messages, handshake (WebSocket) · events (SSE) · following, since (pages)
+                frames, tokens (how it is written)
 the whole       programmes · audit, proof · cluster · key_admin
 its documents   docs (of a route) · schemas · openapi · docs_page · errors_page
 app             all of it, put together
