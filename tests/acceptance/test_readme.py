@@ -58,9 +58,13 @@ def test_every_target_of_make_that_the_documents_name_exists() -> None:
 def test_the_quick_start_runs_as_it_is_printed(script: str, tmp_path: Path) -> None:
     lines = [line for line in script.splitlines() if line.strip() and not line.startswith("#")]
     assert len(lines) <= QUICK_START_LINES_MAX
-    with socket.socket() as probe:
+    with socket.socket() as probe, socket.socket() as other:
         probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+        other.bind(("127.0.0.1", 0))
+        port, link = (str(s.getsockname()[1]) for s in (probe, other))
+    script = script.replace(DEFAULT_API_PORT, port)
+    # Another node may run on this machine: the link's port is a free one too.
+    script = script.replace("konkordat serve", f"konkordat serve --listen tcp/127.0.0.1:{link}")
     environment = {
         **os.environ,
         "HOME": str(tmp_path),
@@ -69,7 +73,7 @@ def test_the_quick_start_runs_as_it_is_printed(script: str, tmp_path: Path) -> N
     output = tmp_path / "output"
     with output.open("w") as sink:
         process = subprocess.Popen(
-            ["bash", "-euo", "pipefail", "-c", script.replace(DEFAULT_API_PORT, port)],
+            ["bash", "-euo", "pipefail", "-c", script],
             cwd=tmp_path,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
--- Data format 1. What each table is for, and why it looks as it does: docs/notes-store.md.
+-- Data format 1. What each table is for, and why it looks as it does: docs/store.md.
 --
 -- Origins and scopes are written as small local numbers, which mean nothing outside this file.
 -- Clock values (hlc, touched, clock) are 48 bits of Unix milliseconds above 16 bits of counter.

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 # Rows that one step writes. Fewer steps cost less, and let go of Python's interpreter lock less often; a statement of
-# 256 rows is near what apsw still caches (16 KiB of text). Measured in docs/notes-store.md.
+# 256 rows is near what apsw still caches (16 KiB of text). Measured in docs/store.md.
 ROWS_PER_STEP: Final = (256, 64, 16, 4, 1)
 
 # What one step looks up at most: lists are padded to a power of two, so that there are few statements.
