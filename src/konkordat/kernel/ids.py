@@ -43,6 +43,10 @@ def valid_name(text: str) -> bool:
 
 def valid_record_id(text: str) -> bool:
     """True for 1 to 255 bytes of UTF-8 without control characters."""
+    if (
+        text.isascii()
+    ):  # nearly all; told apart by three fast calls, the same in every version of Python
+        return 0 < len(text) <= ID_BYTES_MAX and text.isprintable()
     try:
         size = len(text.encode())
     except UnicodeEncodeError:  # a lone surrogate is no text that every store could hold
