@@ -7,7 +7,10 @@ company its changes arrived in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
 
+from konkordat.kernel.change import Batch
 from konkordat.kernel.claim import Claim, ClaimId, Resource
 from konkordat.kernel.digest import EMPTY, Summary, summary_of
 from konkordat.kernel.hlc import Stamp
@@ -18,21 +21,29 @@ from konkordat.replica.domain import Domain
 from konkordat.testing.history import Entry, FinalBatch
 from konkordat.wire.batches import open_body
 
+OPENED_MAX: Final = 20_000  # batches kept open: several times what a short run makes
+
+
+@lru_cache(OPENED_MAX)
+def opened(body: bytes) -> Batch:
+    """A batch from its bytes. Raises WireError. Judges look at the same few batches, at every node, again and again."""
+    return open_body(body).batch
+
 
 def entries_of(batches: Iterable[FinalBatch]) -> list[Entry]:
     """The audit trail: every change of these batches, in order of (hlc, origin)."""
     entries = []
     for batch in batches:
-        opened = open_body(batch.body).batch
+        made = opened(batch.body)
         position = 0
-        for transaction in opened.transactions:
-            stamp = Stamp(transaction.hlc, opened.origin)
+        for transaction in made.transactions:
+            stamp = Stamp(transaction.hlc, made.origin)
             request = transaction.request.key_hash if transaction.request else b""
             for change in transaction.changes:
                 entries.append(
                     Entry(
                         stamp,
-                        opened.seq,
+                        made.seq,
                         position,
                         change.key,
                         change.life,
@@ -48,8 +59,8 @@ def entries_of(batches: Iterable[FinalBatch]) -> list[Entry]:
 
 def stamps_of(batches: Iterable[FinalBatch]) -> set[Stamp]:
     """Every transaction in these batches, also those that changed nothing."""
-    opened = [open_body(batch.body).batch for batch in batches]
-    return {Stamp(t.hlc, batch.origin) for batch in opened for t in batch.transactions}
+    made = [opened(batch.body) for batch in batches]
+    return {Stamp(t.hlc, batch.origin) for batch in made for t in batch.transactions}
 
 
 def records_of(entries: Iterable[Entry]) -> dict[RecordKey, Record]:

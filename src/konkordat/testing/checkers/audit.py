@@ -10,8 +10,7 @@ from konkordat.kernel.change import NO_HASH, batch_hash
 from konkordat.kernel.ids import NodeName
 from konkordat.testing.checkers.verdict import Violation
 from konkordat.testing.history import Entry, Final, History
-from konkordat.testing.oracle import entries_of
-from konkordat.wire.batches import open_body
+from konkordat.testing.oracle import entries_of, opened
 from konkordat.wire.errors import WireError
 
 NAME = "I4"
@@ -39,7 +38,7 @@ def chain_faults(final: Final) -> Iterable[str]:
         if batch_hash(row.body) != row.hash:
             yield f"{name} is not what its hash says"
         try:
-            batch = open_body(row.body).batch
+            batch = opened(row.body)
         except WireError:
             yield f"{name} cannot be read"
         else:
