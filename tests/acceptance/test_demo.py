@@ -98,11 +98,11 @@ def test_kept_nodes_go_on_and_are_reached_as_it_says(tmp_path: Path) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_however_the_demo_ends_no_node_is_left_behind(number: int, tmp_path: Path) -> None:
     folder = tmp_path / "nodes"
     demo = subprocess.Popen(
-        [*COMMAND, "demo", "--data", str(folder)],
+        [*COMMAND, "demo", "--keep", "--data", str(folder)],
         env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -111,8 +111,19 @@ def test_however_the_demo_ends_no_node_is_left_behind(number: int, tmp_path: Pat
     demo.send_signal(number)
     _, said = demo.communicate(timeout=20)
     _until(lambda: survivors(folder) == [])
-    assert demo.returncode == (130 if number == signal.SIGINT else -number)
+    assert demo.returncode == 128 + number
     assert said == b""
+
+
+def test_a_demo_that_is_killed_takes_its_nodes_with_it(tmp_path: Path) -> None:
+    folder = tmp_path / "nodes"
+    demo = subprocess.Popen(
+        [*COMMAND, "demo", "--data", str(folder)], env=environment(), stdout=subprocess.DEVNULL
+    )
+    _until(lambda: len(survivors(folder)) == 5)
+    demo.kill()
+    demo.wait()
+    _until(lambda: survivors(folder) == [])
 
 
 def test_an_unmet_expectation_is_named_and_ends_with_an_error(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ class Actor:
 
 
 class Cast:
-    """All of them. Used as an async context manager; leaving it stops the nodes, unless they are to be kept."""
+    """All of them. Used as an async context manager; leaving it stops the nodes, unless they are kept."""
 
     def __init__(self, names: Sequence[str], folder: Path, *, outlives_us: bool) -> None:
         self.names = tuple(names)
@@ -147,7 +147,7 @@ class Cast:
         self.actors: dict[str, Actor] = {}
         self.eyes = {name: Eye(name) for name in names}
         self.is_up = False
-        self._keep = outlives_us
+        self.is_kept = False  # set once the audience knows how to reach and stop the nodes
         self._cluster = LocalCluster(folder, names, settings=SETTINGS, outlives_us=outlives_us)
         self._looks: dict[str, NodeLook] = {}
         self._statuses: dict[str, dict[str, Any]] = {}
@@ -211,7 +211,7 @@ class Cast:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for actor in self.actors.values():
             await actor.client.close()
-        if not (self._keep and self.is_up):
+        if not self.is_kept:
             await self._cluster.stop()
 
     def fallen(self) -> CommandError | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ from konkordat.schedule.interchange.plan import ImportPlan, plan_import
 
 NODES_MIN: Final = 3  # one writes, one is cut off, and one has to hear of both
 BETWEEN_SCENES_S: Final = 1.0  # on a terminal; long enough to read a line
+SIGNALLED: Final = 128  # plus the signal's number: the exit code that shells know
 NODES_MAX: Final = 9  # a machine that runs more has better things to do
 
 
@@ -47,14 +49,19 @@ def run_demo(options: DemoOptions) -> int:
     plan, choices = _programme(options)
     folder = _folder(options)
     performance = _Performance(options, console, folder, plan, choices)
+    is_ours = options.data is None
     try:
         code = asyncio.run(performance.play())
-    except BaseException as error:
-        performance.end_processes()
-        if options.data is None and not isinstance(error, Exception):
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        # Whoever ends the demo early wants nothing of it, and knows no addresses of nodes to keep.
+        performance.cast.kill()
+        if is_ours:
             shutil.rmtree(folder, ignore_errors=True)
+        return performance.ended_by or ExitCode.INTERRUPTED
+    except BaseException:
+        performance.cast.kill()
         raise
-    if code == ExitCode.OK and options.data is None and not options.keep:
+    if code == ExitCode.OK and is_ours and not options.keep:
         shutil.rmtree(folder, ignore_errors=True)
     return code
 
@@ -101,9 +108,23 @@ class _Performance:
         self.plan = plan
         self.choices = choices
         self.cast = Cast(options.names, folder, outlives_us=options.keep)
+        self.ended_by = 0  # exit code, if a signal ended it
+
+    def _end_on_signals(self) -> None:
+        """A demo that is told to end stops its nodes first."""
+        task = asyncio.current_task()
+        assert task is not None
+
+        def end(number: int) -> None:
+            self.ended_by = SIGNALLED + number
+            task.cancel()
+
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, end, number)
 
     async def play(self) -> int:
         """All scenes; then the nodes are stopped, unless they are to be kept."""
+        self._end_on_signals()
         started = time.perf_counter()
         stage = Stage(self.console, self.cast.names, self.cast.looks)
         scenes = Scenes(stage, self.cast, self.plan, self.choices)
@@ -125,6 +146,7 @@ class _Performance:
             sum_up(stage, scenes.figures, took_s)
             if self.options.keep and self.cast.is_up:
                 say_how_to_go_on(self.console, self.cast)
+                self.cast.is_kept = True
         if self.options.as_json:
             emit_json(self._result(scenes, stage, took_s))
         if promised:
@@ -134,11 +156,6 @@ class _Performance:
         if failure is not None and failure.code != ExitCode.UNMET:
             return failure.code
         return ExitCode.UNMET
-
-    def end_processes(self) -> None:
-        """Whatever happened: nobody is left behind."""
-        if not (self.options.keep and self.cast.is_up):
-            self.cast.kill()
 
     def _result(self, scenes: Scenes, stage: Stage, took_s: float) -> dict[str, object]:
         checks = [{"name": c.name, "ok": c.ok} for c in stage.checks]
