@@ -69,8 +69,9 @@ class Exchange:
             if seq > ours.get(origin, 0) and origin not in self._goals:
                 self._set_goal(origin, Goal(seq, now_ms))
 
-    def gap_seen(self, origin: Origin, seq: int, now_ms: int) -> None:
-        """A push began beyond what we have: what lies between will not come by itself."""
+    def gap_seen(self, origin: Origin, seq: int, sender: NodeName, now_ms: int) -> None:
+        """A push began beyond what we have: what lies between will not come by itself. Who sent it has it."""
+        self._peers.has(sender, origin, seq)
         self._set_goal(origin, Goal(seq, now_ms - GRACE_MS))
 
     def _set_goal(self, origin: Origin, goal: Goal) -> None:

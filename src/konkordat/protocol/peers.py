@@ -70,6 +70,12 @@ class Peers:
     def alive(self, now_ms: int) -> list[Peer]:
         return [p for p in self.table.values() if p.alive(now_ms)]
 
+    def has(self, name: NodeName, origin: Origin, seq: int) -> None:
+        """A peer showed that it has an origin up to `seq`, before its next heartbeat says so."""
+        peer = self.table.get(name)
+        if peer is not None and peer.frontier.get(origin, 0) < seq:
+            peer.frontier = {**peer.frontier, origin: seq}
+
     def clocks(self, now_ms: int) -> dict[NodeName, int]:
         """How far ahead of ours the clocks of living peers are, at the least: what our heartbeats tell."""
         return {p.name: p.clock_offset_ms for p in self.alive(now_ms)}

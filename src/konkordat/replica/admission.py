@@ -71,7 +71,7 @@ class Admission:
             return
         if batch.seq > have + 1:
             self._keep(sealed)
-            self._exchange.gap_seen(origin, batch.seq, self._now_ms)
+            self._exchange.gap_seen(origin, batch.seq, peer, self._now_ms)
             return
         if not self._fits(sealed, peer):
             return

@@ -57,9 +57,17 @@ def test_what_a_heartbeat_says_is_missing_is_pulled_after_a_grace() -> None:
 def test_a_gap_is_pulled_at_once_and_only_once() -> None:
     setting = Setting()
     setting.beat(BERN, {OF_BERN: 3}, START)
-    setting.exchange.gap_seen(OF_BERN, 3, START)
+    setting.exchange.gap_seen(OF_BERN, 3, BERN, START)
     assert len(setting.due(START)) == 1
     assert setting.due(START + 10) == []
+
+
+def test_a_gap_is_pulled_from_who_showed_it_without_waiting_for_a_heartbeat() -> None:
+    setting = Setting()
+    setting.beat(BERN, {OF_BERN: 1}, START)
+    setting.exchange.gap_seen(OF_BERN, 3, BERN, START + 5)
+    ((peer, pull),) = setting.due(START + 5, {OF_BERN: 1})
+    assert (peer, pull.wants) == (BERN, ((OF_BERN, 1),))
 
 
 def test_an_unanswered_pull_is_sent_to_somebody_else() -> None:

@@ -61,7 +61,7 @@ def test_a_push_beyond_a_gap_waits_until_the_gap_is_pulled(pair: Workbench) -> N
     pair.deliver(*pair.take(kind="Push"))
     assert pair["bern"].values(A) is None
     assert pair["bern"].replica.status(pair.clock.now_ms).pending_bytes > 0
-    pair.settle()
+    pair.deliver_all()
     assert pair["bern"].values(A) == {"title": "two"}
     assert pair["bern"].replica.status(pair.clock.now_ms).pending_bytes == 0
 
