@@ -4,6 +4,7 @@ A command is decided as a whole, on the state that it would leave: its operation
 and two sessions may swap their rooms.
 
     operations → drafts          presence, conditions, bodies                    `Draft`
+    drafts → zones               every time zone is known
     drafts → references          what is referred to is there
     drafts → places              day, hours, room; what does not fit             `Places`
     drafts → deletions           nothing that a session still needs
@@ -13,9 +14,11 @@ and two sessions may swap their rooms.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 
+from konkordat.kernel import canonical
 from konkordat.kernel.claim import Claim, Resource
 from konkordat.kernel.ids import Collection, Group, RecordId, RecordKey
 from konkordat.kernel.record import Record
@@ -23,6 +26,7 @@ from konkordat.kernel.refusal import Refusal
 from konkordat.replica.domain import View, Writes
 from konkordat.schedule import claims
 from konkordat.schedule.commands import (
+    NULL,
     WARNINGS_MAX,
     Effect,
     WriteCommand,
@@ -33,6 +37,9 @@ from konkordat.schedule.drafts import Draft
 from konkordat.schedule.keys import SYSTEM_TENANT, collections_of
 from konkordat.schedule.places import Places, located
 from konkordat.schedule.rules import Found, references
+from konkordat.schedule.times import UnknownTimeZone, zone
+
+TIME_ZONE: Final = Group("time_zone")
 
 
 class ScheduleDomain:
@@ -94,6 +101,7 @@ class _Decision:
     def decide(self) -> Writes | Refusal:
         refusal = (
             self._take_operations()
+            or self._check_zones()
             or self._check_references()
             or self.places.settle()
             or self._check_deletions()
@@ -116,6 +124,18 @@ class _Decision:
             if isinstance(effect, Refusal):
                 return located(effect, number)
             self.effects.append(effect)
+        return None
+
+    def _check_zones(self) -> Refusal | None:
+        """An event or venue in a zone that nobody knows could never be told when anything there begins."""
+        for draft in self.drafts.values():
+            name = draft.writes.get(TIME_ZONE, NULL)
+            if name == NULL or draft.deletes:
+                continue
+            found = zone(str(canonical.decode(name)))
+            if isinstance(found, UnknownTimeZone):
+                refusal = Refusal(found.code, f"{found}.", f"/{TIME_ZONE}")
+                return located(refusal, draft.operation)
         return None
 
     # References ----------------------------------------------------------------------------------
