@@ -61,7 +61,11 @@ class Exchange:
         self._fruitless: dict[Origin, Fruitless] = {}
         self._next_id = 1
         self._turn = 0  # rotates the choice among equals
-        self.held_until: dict[Origin, int] = {}  # quarantined origins are not pulled until then
+        self.held_until: dict[
+            Origin, int
+        ] = {}  # origins that wait for a time are not pulled until then
+        # Who gave us a batch of an origin that does not fit; that origin is not pulled from them until then.
+        self._distrusted: dict[Origin, dict[NodeName, int]] = {}
 
     def heard(self, theirs: Mapping[Origin, int], ours: Mapping[Origin, int], now_ms: int) -> None:
         """A heartbeat told a frontier."""
@@ -94,6 +98,11 @@ class Exchange:
                 self._fruitless[origin] = Fruitless(peer, now_ms + FRUITLESS_MS)
         return True
 
+    def distrust(self, origin: Origin, peer: NodeName, until_ms: int) -> None:
+        """What a peer gave us of an origin does not fit what we have. Others may have what does."""
+        if peer in self._peers.table and len(self._distrusted) < GOALS_MAX:
+            self._distrusted.setdefault(origin, {})[peer] = until_ms
+
     def due(self, ours: Mapping[Origin, int], now_ms: int) -> list[tuple[NodeName, Pull]]:
         """The pulls to send now."""
         self._expire(now_ms)
@@ -125,7 +134,12 @@ class Exchange:
             self._goals[origin] = Goal(best, now_ms)
 
     def _whom(self, origin: Origin, have: int, now_ms: int) -> Peer | None:
-        able = [p for p in self._peers.alive(now_ms) if p.frontier.get(origin, 0) > have]
+        doubts = self._distrusted.get(origin, {})
+        able = [
+            p
+            for p in self._peers.alive(now_ms)
+            if p.frontier.get(origin, 0) > have and doubts.get(p.name, 0) <= now_ms
+        ]
         able = [p for p in able if p.slow_until_ms <= now_ms] or able
         if not able:
             return None

@@ -19,7 +19,7 @@ PENDING_BYTES_MAX: Final = (
 )  # pushes beyond a gap, over all origins; beyond it they are pulled later
 ORIGINS_MAX: Final = 250  # under what a frontier may name; a stranger cannot fill our bookkeeping
 BROKEN_HOLD_MS: Final = (
-    60_000  # how long nothing more is asked of an origin whose chain does not fit
+    60_000  # how long a peer is not asked again for an origin of which it gave us what does not fit
 )
 
 
@@ -131,8 +131,9 @@ class Admission:
         again when time has come up with it. Every node holds it back by the same rule."""
         until = stamp_ms - self._ahead_ms_max
         why = f"stamps {stamp_ms - self._now_ms} ms ahead of our clock"
-        self._set_aside(origin, until, why, "")
+        self._set_aside(origin, why, "")
         if origin in self.quarantined:
+            self._exchange.held_until[origin] = until
             self._waits_until_ms[origin] = until
 
     def release_due(self, now_ms: int) -> None:
@@ -147,15 +148,15 @@ class Admission:
             self._note("info", "origin_released", origin=origin)
 
     def _quarantine(self, origin: Origin, why: str, peer: NodeName) -> None:
-        self._set_aside(origin, self._now_ms + BROKEN_HOLD_MS, why, peer)
+        self._exchange.distrust(origin, peer, self._now_ms + BROKEN_HOLD_MS)
+        self._set_aside(origin, why, peer)
+        self._waits_until_ms.pop(origin, None)
 
-    def _set_aside(self, origin: Origin, until_ms: int, why: str, peer: str) -> None:
+    def _set_aside(self, origin: Origin, why: str, peer: str) -> None:
         if origin not in self.quarantined:
             if len(self.quarantined) >= ORIGINS_MAX:
                 return  # a stranger's invention: a sound cluster has fewer; what is shown already is enough to act on
             self._note("error", "origin_quarantined", origin=origin, why=why, peer=peer)
-        self._exchange.held_until[origin] = until_ms
-        self._waits_until_ms.pop(origin, None)
         self.quarantined[origin] = why
         for sealed in self._pending.pop(origin, {}).values():
             self.pending_bytes -= len(sealed.body)

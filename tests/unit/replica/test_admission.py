@@ -15,7 +15,7 @@ from konkordat.replica.admission import (
     PENDING_BYTES_MAX,
     OwnHistoryLostError,
 )
-from konkordat.replica.messages import Accepted, Received
+from konkordat.replica.messages import Accepted, Received, Sent
 from konkordat.testing.domain import Put, Remove, item
 from konkordat.testing.workbench import Workbench
 from konkordat.wire.batches import LIFE_MAX, seal
@@ -82,9 +82,32 @@ def test_a_quarantined_origin_is_taken_again_as_soon_as_a_batch_fits(pair: Workb
     assert pair["bern"].events("origin_released")
 
 
-def test_a_quarantined_origin_is_pulled_again_after_a_while(pair: Workbench) -> None:
+def test_what_a_stranger_forges_does_not_keep_us_from_pulling(pair: Workbench) -> None:
     forged = body(1, previous=b"\1" * 32, origin=pair["zurich"].replica.origin)
     pair.do("bern", Received(MALLORY, Push((forged,))))
+    pair.write("zurich", put("good"))
+    pair.lose()
+    pair.settle()
+    assert pair["bern"].values(A) == {"title": "good"}
+
+
+def test_of_a_peer_whose_batches_do_not_fit_nothing_is_asked_for_a_while(trio: Workbench) -> None:
+    origin = trio["zurich"].replica.origin
+    forged = body(1, previous=b"\1" * 32, origin=origin)
+    trio.do("bern", Received(NodeName("zurich"), Push((forged,))))
+    trio.write("zurich", put("good"))
+    trio.deliver(*trio.take(receiver="basel", kind="Push"))
+    trio.lose()
+    began = len(trio["bern"].effects)
+    trio.settle()
+    asked = [e.peer for e in trio["bern"].effects[began:] if isinstance(e, Sent)]
+    assert asked == ["basel"]
+    assert trio["bern"].values(A) == {"title": "good"}
+
+
+def test_a_peer_whose_batches_did_not_fit_is_asked_again_in_the_end(pair: Workbench) -> None:
+    forged = body(1, previous=b"\1" * 32, origin=pair["zurich"].replica.origin)
+    pair.do("bern", Received(NodeName("zurich"), Push((forged,))))
     pair.write("zurich", put("good"))
     pair.lose()
     waited = 0
