@@ -134,6 +134,11 @@ class TrialGate:
                 raise item
             yield item
 
+    @property
+    def feeds_open(self) -> int:
+        """How many readers follow."""
+        return len(self._feeds)
+
     def break_feed(self, error: Exception | None = None) -> None:
         """What a reader that is too slow gets, or everybody when the node stops."""
         self._feed(error or FeedGap())

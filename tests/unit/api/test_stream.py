@@ -464,12 +464,20 @@ def read_until_drained(
     node: Node, caller: Caller, path: str, headers: dict[str, str] | None = None
 ) -> str:
     import threading
+    import time
 
     from konkordat.api.gate import FeedGap
 
-    timer = threading.Timer(0.3, node.gate.break_feed, [FeedGap()])
-    timer.start()
+    def end_it() -> None:
+        # On a busy machine the stream may open late: what is to be read is told once it follows the feed.
+        while not node.gate.feeds_open:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        node.gate.break_feed(FeedGap())
+
+    ending = threading.Thread(target=end_it)
+    ending.start()
     answer = caller.get(path, headers=headers or {})
-    timer.join()
+    ending.join()
     assert answer.headers["content-type"] == "text/event-stream"
     return str(answer.text).replace("event: gap", "event: drain")
