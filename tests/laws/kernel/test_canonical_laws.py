@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from konkordat.kernel import canonical
 from laws.kernel.strategies import json_values
+from support.effort import share
 
 
 def same(a: Any, b: Any) -> bool:
@@ -28,17 +29,20 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
+@share(0.25)
 @given(json_values)
 def test_a_value_comes_back_exactly(value: Any) -> None:
     assert same(canonical.decode(canonical.encode(value)), value)
 
 
+@share(0.25)
 @given(json_values)
 def test_encoding_again_gives_the_same_bytes(value: Any) -> None:
     raw = canonical.encode(value)
     assert canonical.encode(canonical.decode(raw)) == raw
 
 
+@share(0.25)
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.integers(0, 9)))
 def test_the_order_of_keys_does_not_matter_and_is_by_utf8_bytes(value: dict[str, int]) -> None:
     turned = dict(reversed(value.items()))
@@ -47,11 +51,13 @@ def test_the_order_of_keys_does_not_matter_and_is_by_utf8_bytes(value: dict[str,
     assert keys == sorted(value, key=str.encode)
 
 
+@share(0.25)
 @given(json_values)
 def test_another_json_reader_reads_the_same_value(value: Any) -> None:
     assert same(json.loads(canonical.encode(value)), value)
 
 
+@share(0.25)
 @given(st.integers())
 def test_integers_beyond_64_bits_are_refused_and_none_within(value: int) -> None:
     if canonical.INT_MIN <= value <= canonical.INT_MAX:
@@ -61,6 +67,7 @@ def test_integers_beyond_64_bits_are_refused_and_none_within(value: int) -> None
             canonical.encode(value)
 
 
+@share(0.25)
 @given(st.text(st.characters(categories=["Cs"]), min_size=1), st.text(max_size=3))
 def test_lone_surrogates_are_refused_as_text_and_as_key(lone: str, around: str) -> None:
     for value in (around + lone, {lone + around: 1}, [{"a": [lone]}]):
@@ -68,6 +75,7 @@ def test_lone_surrogates_are_refused_as_text_and_as_key(lone: str, around: str) 
             canonical.encode(value)
 
 
+@share(0.25)
 @given(st.binary(max_size=64))
 def test_any_bytes_are_read_or_named_unreadable(raw: bytes) -> None:
     with contextlib.suppress(canonical.UnreadableValue):

@@ -18,6 +18,7 @@ from konkordat.kernel.claim import (
     in_the_way,
 )
 from laws.kernel.strategies import claim_lists
+from support.effort import share
 
 pytestmark = pytest.mark.row("S0-8")
 
@@ -49,6 +50,7 @@ def decided_slowly(claims: list[Claim], capacity: int) -> dict[ClaimId, bool]:
     return result
 
 
+@share(0.25)
 @given(claim_lists(), capacities)
 def test_granted_claims_never_exceed_capacity_at_any_instant(
     claims: list[Claim], capacity: int
@@ -56,6 +58,7 @@ def test_granted_claims_never_exceed_capacity_at_any_instant(
     assert heaviest_load(granted_of(decide(claims, capacity))) <= capacity
 
 
+@share(0.25)
 @given(claim_lists().flatmap(lambda c: st.tuples(st.just(c), st.permutations(c))), capacities)
 def test_decisions_do_not_depend_on_the_order_claims_are_given_in(
     both: tuple[list[Claim], list[Claim]], capacity: int
@@ -63,12 +66,14 @@ def test_decisions_do_not_depend_on_the_order_claims_are_given_in(
     assert decide(both[0], capacity) == decide(both[1], capacity)
 
 
+@share(0.25)
 @given(claim_lists(), capacities)
 def test_deciding_quickly_and_slowly_agree(claims: list[Claim], capacity: int) -> None:
     quick = {id_: d.state is ClaimState.CONFIRMED for id_, d in decide(claims, capacity).items()}
     assert quick == decided_slowly(claims, capacity)
 
 
+@share(0.25)
 @given(claim_lists(), capacities)
 def test_the_earlier_claim_keeps_its_place_whatever_comes_later(
     claims: list[Claim], capacity: int
@@ -80,6 +85,7 @@ def test_the_earlier_claim_keeps_its_place_whatever_comes_later(
         assert {id_: full[id_] for id_ in before} == before
 
 
+@share(0.25)
 @given(claim_lists(quantity_max=1), st.integers(1, 4))
 def test_a_displaced_claim_names_earlier_granted_claims_that_it_overlaps(
     claims: list[Claim], capacity: int
@@ -97,6 +103,7 @@ def test_a_displaced_claim_names_earlier_granted_claims_that_it_overlaps(
             assert not one.against
 
 
+@share(0.25)
 @given(claim_lists(), capacities)
 def test_a_claim_beyond_the_whole_capacity_is_displaced_and_names_something(
     claims: list[Claim], capacity: int
@@ -107,6 +114,7 @@ def test_a_claim_beyond_the_whole_capacity_is_displaced_and_names_something(
             assert one.against
 
 
+@share(0.25)
 @given(claim_lists(), capacities)
 def test_a_claim_of_nothing_is_always_granted_and_stands_in_nobodys_way(
     claims: list[Claim], capacity: int
@@ -119,6 +127,7 @@ def test_a_claim_of_nothing_is_always_granted_and_stands_in_nobodys_way(
     assert {id_: d for id_, d in decided.items() if id_ not in soft} == without
 
 
+@share(0.25)
 @given(st.lists(st.integers(0, 20), min_size=2, max_size=8, unique=True), claim_lists(max_size=1))
 def test_claims_that_only_meet_are_all_granted(cuts: list[int], model: list[Claim]) -> None:
     if not model:
@@ -131,6 +140,7 @@ def test_claims_that_only_meet_are_all_granted(cuts: list[int], model: list[Clai
     assert len(granted_of(decide(claims, 1))) == len(claims)
 
 
+@share(0.25)
 @given(claim_lists(), capacities, st.data())
 def test_in_the_way_is_empty_exactly_when_the_claim_fits(
     claims: list[Claim], capacity: int, data: st.DataObject
@@ -174,6 +184,7 @@ def extents(before: list[Claim], after: list[Claim]) -> dict[ClaimId, tuple[int,
     return result
 
 
+@share(0.25)
 @given(before_and_after(), capacities)
 def test_deciding_what_hangs_together_with_a_change_equals_deciding_all(
     both: tuple[list[Claim], list[Claim]], capacity: int
@@ -186,6 +197,7 @@ def test_deciding_what_hangs_together_with_a_change_equals_deciding_all(
     assert kept | decide(again, capacity) == decide(after, capacity)
 
 
+@share(0.25)
 @given(before_and_after())
 def test_what_is_decided_anew_leaves_no_overlap_behind(
     both: tuple[list[Claim], list[Claim]],
@@ -196,6 +208,7 @@ def test_what_is_decided_anew_leaves_no_overlap_behind(
     assert not any(a.overlaps(r) for a in again for r in rest)
 
 
+@share(0.25)
 @given(before_and_after())
 def test_reading_around_what_one_got_until_nothing_new_comes_is_enough(
     both: tuple[list[Claim], list[Claim]],
@@ -212,6 +225,7 @@ def test_reading_around_what_one_got_until_nothing_new_comes_is_enough(
     assert affected(near, touched) == affected(after, touched)
 
 
+@share(0.25)
 @given(claim_lists())
 def test_a_claim_that_did_not_change_has_nothing_decided_anew(claims: list[Claim]) -> None:
     assert affected(claims, {}) == []

@@ -14,11 +14,13 @@ from konkordat.kernel.ids import record_key
 from konkordat.kernel.merge import lift
 from konkordat.kernel.record import Record
 from laws.kernel.strategies import records, stamped_changes
+from support.effort import share
 
 sums = st.integers(0, (1 << 128) - 1)
 summaries = st.builds(Summary, st.integers(0, 1 << 40), sums, st.integers(0, 1 << 40), sums)
 
 
+@share(0.1)
 @given(summaries, summaries, summaries)
 def test_adding_is_commutative_and_associative_and_taking_away_undoes_it(
     a: Summary, b: Summary, c: Summary
@@ -39,6 +41,7 @@ def tables(draw: st.DrawFn) -> list[Record]:
     return made
 
 
+@share(0.1)
 @given(tables(), st.randoms(use_true_random=False))
 def test_the_sum_over_a_table_does_not_depend_on_order(
     table: list[Record], dice: random.Random
@@ -55,6 +58,7 @@ def test_the_sum_over_a_table_does_not_depend_on_order(
     assert total.text() == again.text()
 
 
+@share(0.1)
 @given(tables(), st.data())
 def test_replacing_a_record_is_taking_the_old_away_and_adding_the_new(
     table: list[Record], data: st.DataObject
@@ -73,6 +77,7 @@ def test_replacing_a_record_is_taking_the_old_away_and_adding_the_new(
     assert kept_up == anew
 
 
+@share(0.1)
 @given(stamped_changes(max_size=1))
 def test_the_living_and_the_dead_are_counted_apart(
     writes: list[tuple[Change, Stamp, str]],
@@ -84,6 +89,7 @@ def test_the_living_and_the_dead_are_counted_apart(
     assert summary_of(None) == EMPTY
 
 
+@share(0.1)
 @given(st.text(max_size=3), st.text(max_size=3), st.text(max_size=3))
 def test_two_ranges_that_meet_hold_each_key_once(low: str, cut: str, id_: str) -> None:
     key = record_key("acme", "sessions", id_)

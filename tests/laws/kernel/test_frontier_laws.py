@@ -22,6 +22,7 @@ from konkordat.kernel.frontier import (
 )
 from konkordat.kernel.ids import ORIGIN_PATTERN, Origin
 from laws.kernel.strategies import origins
+from support.effort import share
 
 Front = Mapping[Origin, int]
 small = st.dictionaries(origins, st.integers(1, 5))
@@ -29,6 +30,7 @@ any_origins = st.from_regex(ORIGIN_PATTERN, fullmatch=True).map(Origin)
 fronts = st.dictionaries(any_origins, st.integers(1, SEQ_MAX), max_size=20)
 
 
+@share(0.1)
 @given(small, small, small)
 def test_joining_is_commutative_associative_and_idempotent(a: Front, b: Front, c: Front) -> None:
     assert joined(a, b) == joined(b, a)
@@ -36,6 +38,7 @@ def test_joining_is_commutative_associative_and_idempotent(a: Front, b: Front, c
     assert joined(a, a) == a
 
 
+@share(0.1)
 @given(small, small, small)
 def test_the_join_is_the_least_that_covers_both(a: Front, b: Front, other: Front) -> None:
     top = joined(a, b)
@@ -44,24 +47,28 @@ def test_the_join_is_the_least_that_covers_both(a: Front, b: Front, other: Front
     assert covers(other, top) == (covers(other, a) and covers(other, b))
 
 
+@share(0.1)
 @given(small, small)
 def test_nothing_is_missing_exactly_where_we_cover_them(a: Front, b: Front) -> None:
     assert covers(a, b) == (not missing(a, b)) == (distance(a, b) == 0)
     assert distance(a, joined(a, b)) == distance(a, b)
 
 
+@share(0.1)
 @given(small, small)
 def test_taking_what_is_missing_makes_the_join(a: Front, b: Front) -> None:
     taken = {origin: upto for origin, (_, upto) in missing(a, b).items()}
     assert {**a, **taken} == joined(a, b)
 
 
+@share(0.1)
 @given(fronts)
 @example({})
 def test_a_token_comes_back_as_its_frontier(front: Front) -> None:
     assert parse_token(token(front)) == front
 
 
+@share(0.1)
 @given(fronts)
 def test_equal_frontiers_have_equal_tokens(front: Front) -> None:
     turned = dict(reversed(front.items()))
@@ -74,6 +81,7 @@ def test_the_largest_frontier_makes_a_token_that_is_taken_back() -> None:
     assert parse_token(token(front)) == front
 
 
+@share(0.1)
 @given(st.text(max_size=80) | st.binary(max_size=80).map(lambda b: b.decode("latin-1")))
 @example("A" * (TOKEN_CHARS_MAX + 1))
 @example("kA=")
@@ -89,6 +97,7 @@ def test_a_hostile_token_is_a_frontier_or_a_bad_token(text: str) -> None:
     assert token(front) == text
 
 
+@share(0.1)
 @given(fronts, st.data())
 def test_a_token_with_one_character_changed_is_refused_or_names_another_frontier(
     front: Front, data: st.DataObject

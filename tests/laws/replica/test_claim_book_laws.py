@@ -15,6 +15,7 @@ from konkordat.kernel.ids import Origin, RecordKey, Tenant, record_key
 from konkordat.kernel.record import Record
 from konkordat.replica.claims import ClaimBook
 from konkordat.store.port import Span
+from support.effort import share
 
 pytestmark = pytest.mark.row("S0-9")
 
@@ -129,6 +130,7 @@ def decided_anew(shelf: Shelf, capacity: int) -> Held:
     return result
 
 
+@share(0.1)
 @given(stories(), st.integers(1, 3))
 def test_commits_leave_what_deciding_everything_gives(
     story: list[list[tuple[int, tuple[Claim, ...]]]], capacity: int
@@ -138,6 +140,7 @@ def test_commits_leave_what_deciding_everything_gives(
     assert shelf.claims == decided_anew(shelf, capacity)
 
 
+@share(0.1)
 @given(stories(), st.integers(1, 3))
 def test_only_the_last_wishes_of_records_are_left(
     story: list[list[tuple[int, tuple[Claim, ...]]]], capacity: int
@@ -148,6 +151,7 @@ def test_only_the_last_wishes_of_records_are_left(
     assert {d.claim for d in shelf.claims.values()} == {c for wish in last.values() for c in wish}
 
 
+@share(0.1)
 @given(stories(), st.integers(1, 3), st.integers(1, 3))
 def test_a_change_of_capacity_decides_the_whole_place_anew(
     story: list[list[tuple[int, tuple[Claim, ...]]]], before: int, after: int

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from konkordat.kernel.claim import ClaimState, Resource
 from konkordat.replica.domain import Writes
 from konkordat.schedule.commands import Operation
+from support.effort import share
 from unit.schedule_rules.world import TENANT, World, but, delete, forum, patch, slot, talk, uid
 
 pytestmark = pytest.mark.row("S0-8")
@@ -55,7 +56,7 @@ def decided(world: World) -> dict[tuple[str, str], ClaimState]:
 
 
 @given(commands())
-@settings(max_examples=200)
+@share(0.05)
 def test_what_one_node_accepts_is_never_displaced(asked: list[list[Operation]]) -> None:
     world = forum()
     for ops in asked:
@@ -65,7 +66,7 @@ def test_what_one_node_accepts_is_never_displaced(asked: list[list[Operation]]) 
 
 
 @given(commands("without_slot"))
-@settings(max_examples=200)
+@share(0.05)
 def test_without_slot_never_refuses_for_a_place_and_never_displaces(
     asked: list[list[Operation]],
 ) -> None:
@@ -80,7 +81,7 @@ def test_without_slot_never_refuses_for_a_place_and_never_displaces(
 
 
 @given(commands())
-@settings(max_examples=200)
+@share(0.05)
 def test_a_command_carried_out_again_changes_nothing_or_is_refused(
     asked: list[list[Operation]],
 ) -> None:
@@ -96,7 +97,7 @@ def test_a_command_carried_out_again_changes_nothing_or_is_refused(
 
 
 @given(commands(), commands(), st.randoms(use_true_random=False))
-@settings(max_examples=200)
+@share(0.05)
 def test_two_nodes_that_booked_apart_agree_when_they_meet(
     at_basel: list[list[Operation]], at_lugano: list[list[Operation]], dice: Any
 ) -> None:
