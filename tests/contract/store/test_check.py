@@ -127,7 +127,14 @@ FAULTS = {
     ),
     "an answer to another body": (flipped("body_hash", "true", "answers"), "answer 6b6b"),
     "an answer elsewhere": ("UPDATE answers SET position = 3", "answer 6b6b"),
-    "a claim without a record": ("UPDATE claims SET id = 'nobody'", "nobody has no record"),
+    "a claim without a record": (
+        "UPDATE claims SET id = 'nobody'",
+        "nobody does not match its checksum",
+    ),
+    "a claim in another state": (
+        "UPDATE claims SET state = 'displaced'",
+        "slot of acme/sessions/r07 does not match its checksum",
+    ),
     "a claim in no state": ("UPDATE claims SET state = 'x'", "slot of acme/sessions/r07"),
     "a digest's count": ("UPDATE segments SET live = live + 1 WHERE number = 2", "the digest of"),
     "a digest's sum": (flipped("live_sum", "number = 2", "segments"), "the digest of"),

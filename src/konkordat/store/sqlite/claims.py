@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from zlib import crc32
 
 import msgspec
 
@@ -24,8 +25,9 @@ REACHES_MS: Final = (1 << 20, 1 << 24, 1 << 28, 1 << 32, 1 << 61)
 # Bounds beyond which nobody asks, so that a sum of two of them still fits a column.
 FAR_MS: Final = 1 << 61
 
+_pack: Final = msgspec.msgpack.Encoder().encode
 Row = tuple[Any, ...]
-"""scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against"""
+"""scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against, checksum"""
 
 
 def reach_of(claim: Claim) -> int:
@@ -42,12 +44,8 @@ def row_of(
     claim = decided.claim
     (tenant, collection, id), part = claim.id
     against = [[*rival.owner, rival.part] for rival in decided.against]
-    return (
-        scopes[(tenant, collection)],
-        id,
-        part,
-        *claim.resource,
-        reach_of(claim),
+    owner = scopes[(tenant, collection)], id, part, *claim.resource
+    rest = (
         claim.start_ms,
         claim.until_ms,
         claim.quantity,
@@ -56,14 +54,22 @@ def row_of(
         decided.state.value,
         msgspec.json.encode(against).decode(),
     )
+    return (*owner, reach_of(claim), *rest, _checksum((*owner, *rest)))
+
+
+def _checksum(row: Row) -> int:
+    return crc32(_pack(row))
 
 
 def claim_of(row: Row, scopes: Mapping[int, Scope], origins: Mapping[int, Origin]) -> DecidedClaim:
     """The claim in a row. Raises CorruptStoreError, KeyError for a number not yet known."""
+    *checked, expected = row
     scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against = (
-        row
+        checked
     )
     owner = RecordKey(*scopes[scope], RecordId(id))
+    if _checksum(tuple(checked)) != expected:
+        raise CorruptStoreError(f"claim {part} of {'/'.join(owner)} does not match its checksum")
     stamp = Stamp(Hlc(hlc), origins[origin])
     try:
         rivals = () if against == "[]" else _rivals(against)

@@ -96,7 +96,8 @@ CREATE TABLE claims (
     hlc      INTEGER NOT NULL,
     origin   INTEGER NOT NULL,
     state    TEXT NOT NULL,
-    against  TEXT NOT NULL          -- JSON [[tenant, collection, id, part], …]
+    against  TEXT NOT NULL,         -- JSON [[tenant, collection, id, part], …]
+    checksum INTEGER NOT NULL       -- CRC-32 over all other columns but number and reach
 ) STRICT;
 CREATE UNIQUE INDEX claims_by_owner ON claims (scope, id, part);
 CREATE INDEX claims_by_time ON claims (tenant, resource, reach, start_ms);
