@@ -205,9 +205,12 @@ def test_ctrl_c_is_quiet(command: list[str], imported: Path, tenant: dict[str, s
         stderr=subprocess.PIPE,
     )
     assert watching.stdout is not None
-    watching.stdout.readline()
-    watching.send_signal(signal.SIGINT)
-    _, said = watching.communicate(timeout=20)
+    try:
+        watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        _, said = watching.communicate(timeout=20)
+    finally:
+        watching.kill()
     assert watching.returncode == 130
     assert said == b""
 
