@@ -153,7 +153,8 @@ class Commit:
             if transaction.request is not None:
                 keys = tuple([change.key for change in transaction.changes])
                 self.answered[transaction.request.key_hash] = (transaction.request, keys)
-                at_ms = ms_of(transaction.hlc)
+                # A clock that is far behind must not make its requests look long past as soon as they arrive.
+                at_ms = max(ms_of(transaction.hlc), self.now_ms)
                 self._answers.append(
                     AnswerRow(transaction.request, batch.origin, batch.seq, number, at_ms)
                 )

@@ -101,7 +101,7 @@ class AnswerRow(NamedTuple):
     origin: Origin
     seq: int
     position: int  # of the transaction in the batch, from 0
-    at_ms: int  # stamp of that transaction, Unix ms; rows are forgotten after ANSWER_LIFE_MS
+    at_ms: int  # the later of its stamp and its arrival here, Unix ms; rows are forgotten after ANSWER_LIFE_MS
 
 
 ANSWER_LIFE_MS: Final = 24 * 3_600_000  # how long a repeated Idempotency-Key is recognised

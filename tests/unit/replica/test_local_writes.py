@@ -282,6 +282,19 @@ def test_a_clock_that_leaps_forward_does_not_make_a_node_forget_requests(pair: W
     assert isinstance(pair.write("zurich", put("a"), key="k"), Replayed)
 
 
+def test_a_request_of_a_node_whose_clock_is_far_behind_is_remembered_all_the_same(
+    pair: Workbench,
+) -> None:
+    pair["bern"].offset_ms = -25 * 3_600_000
+    pair.write("bern", put("a"), key="k")
+    pair.deliver_all()
+    del pair.nodes["bern"]
+    for _ in range(70):
+        pair.tick(1_000)
+    pair.write("zurich", put("b"))
+    assert isinstance(pair.write("zurich", put("a"), key="k"), Replayed)
+
+
 def test_a_refused_request_may_be_repeated_and_then_succeed(one: Workbench) -> None:
     refused = one.write("zurich", Remove(A), key="k")
     assert isinstance(refused, Refusal)
