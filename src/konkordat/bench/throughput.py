@@ -24,12 +24,14 @@ async def measure_throughput(setting: Setting) -> Section:
     async with Bench(setting.folder) as bench:
         run = _Run(bench, await bench.put_programme("zurich"), setting)
         await bench.agree()
+        cpu_before = _cpu_s(bench)
         at_target = await run.load(TARGET_PER_S, TARGET_S / (4 if setting.quick else 1))
+        cpu_s = _cpu_s(bench) - cpu_before
         setting.say(_line(TARGET_PER_S, at_target))
         settled_s = await bench.agree()
         best_rate, best = await run.search(at_target)
         await bench.agree()
-        return _section(at_target, settled_s, best_rate, best)
+        return _section(at_target, settled_s, cpu_s, best_rate, best)
 
 
 class _Run:
@@ -97,7 +99,14 @@ def _line(rate: float, outcome: Outcome) -> str:
     )
 
 
-def _section(at_target: Outcome, settled_s: float, best_rate: float, best: Outcome) -> Section:
+def _cpu_s(bench: Bench) -> float:
+    """Processor time of all nodes until now."""
+    return sum(node.cpu_s() for node in bench.cluster.nodes.values())
+
+
+def _section(
+    at_target: Outcome, settled_s: float, cpu_s: float, best_rate: float, best: Outcome
+) -> Section:
     each = at_target.acknowledged / max(1, at_target.requests)
     delay = at_target.delay_ms
     refused = sum(at_target.refused.values()) + at_target.unknown
@@ -109,6 +118,12 @@ def _section(at_target: Outcome, settled_s: float, best_rate: float, best: Outco
             below("p99_ms", "p99, due to acknowledged", delay.p99, BOUND_MS, "ms"),
             Figure("p50_ms", "p50, due to acknowledged", delay.p50, "ms"),
             Figure("max_ms", "max, due to acknowledged", delay.max, "ms"),
+            Figure(
+                "cpu_us",
+                "processor time of all five, a change",
+                1e6 * cpu_s / at_target.acknowledged,
+                "µs",
+            ),
             Figure("refused", "refused or unknown", refused),
             holds("digests_equal", "all digests equal afterwards", True),
             Figure("settled_s", "equal after", settled_s, "s"),
