@@ -39,8 +39,8 @@ class Job(Struct, frozen=True):
     rate_per_s: float  # in all
     seconds: float
     warm_up_s: float = 1.0  # what is due in the beginning is sent and not counted
-    linger_ms: float = 5.0  # how long a change waits for company; it counts
-    connections: int = 2  # to each node
+    linger_ms: float = 10.0  # how long a change waits for company; it counts
+    connections: int = 1  # to each node: what is due meanwhile goes together in the next request
     first_number: int = 0
     keep_numbers: bool = False
 
