@@ -293,8 +293,11 @@ class Loader:
         self._cluster = cluster
         self._source = source
         self._number = 0
+        self.left = 0  # writes that are still to come
 
     def begin(self, count: int) -> None:
+        """Cut a node off, and write."""
+        self.left = count
         cluster = self._cluster
         process = cluster.processes[self._source.choice(cluster.names)]
         for other in cluster.names:
@@ -303,21 +306,22 @@ class Loader:
                 cluster.network.cut(other, process.name)
         cluster.links_changed()
         cluster.log.line("loader", f"cuts {process.name} off for {count} writes")
-        cluster.seen["backlog"] += count
-        self._turn(process, count)
+        self._turn(process)
 
-    def _turn(self, process: Process, left: int) -> None:
+    def _turn(self, process: Process) -> None:
         cluster = self._cluster
-        if left <= 0 or not process.up:
+        if self.left <= 0 or not process.up:
+            self.left = 0
             for other in cluster.names:
                 if other != process.name:
                     cluster.network.mend(process.name, other)
                     cluster.network.mend(other, process.name)
             cluster.links_changed()
             return
-        for _ in range(min(self.PER_TURN, left)):
+        for _ in range(min(self.PER_TURN, self.left)):
             self._write(process)
-        cluster.agenda.after(self.TURN_US, self._turn, process, left - self.PER_TURN)
+        self.left -= self.PER_TURN
+        cluster.agenda.after(self.TURN_US, self._turn, process)
 
     def _write(self, process: Process) -> None:
         self._number += 1
@@ -333,6 +337,7 @@ class Loader:
 
     def _told(self, process: Process, cause: str, outcome: Outcome) -> None:
         now = self._cluster.agenda.now_us
+        self._cluster.seen["backlog"] += isinstance(outcome, Accepted)
         self._cluster.history.append(told_of(now, "loader", cause, process, outcome))
 
 

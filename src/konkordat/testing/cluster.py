@@ -57,7 +57,8 @@ class Cluster:
         self.over = False  # clients begin nothing any more
         self.client_loss = 0.0
         self.disks_changed = 0
-        self.leapt_us = 0  # of the agenda: time in which nobody did anything
+        self.slept_us = 0  # time in which nobody did anything
+        self.agreed_after_us = -1  # the last fault; -1 = never
         self._source = Source(f"cluster/{options.seed}")
         self.network = Network(self.names, self.agenda, self._source.fork("network"), self._deliver)
         self.recorder = Recorder(self)
@@ -214,10 +215,12 @@ class Cluster:
 
     def await_agreement(self) -> bool:
         """Let time pass until all nodes agree, or the deadline is over; stamps far ahead are waited for by leaps."""
-        until = self.agenda.now_us + self.options.deadline_ms * US_PER_MS
-        while self.agenda.now_us < until:
+        began_us = self.awake_us
+        until = began_us + self.options.deadline_ms * US_PER_MS
+        while self.awake_us < until:
             self.agenda.run_for(LOOK_US)
             if self.agree():
+                self.agreed_after_us = self.awake_us - began_us
                 self.history.append(past.Agreed(self.agenda.now_us))
                 self.log.line("cluster", "agrees")
                 return True
@@ -225,13 +228,22 @@ class Cluster:
             if ahead_ms > WARP_OVER_MS:
                 self.log.line("cluster", f"waits {ahead_ms} ms for stamps that are ahead")
                 self.seen["waited for stamps from the future"] += 1
-                self.agenda.leap(ahead_ms * US_PER_MS)
-                self.leapt_us += ahead_ms * US_PER_MS
-                until += ahead_ms * US_PER_MS
+                self.sleep(ahead_ms)
         why = self.disagreement()
         self.history.append(past.GaveUp(self.agenda.now_us, why))
         self.log.line("cluster", f"does not agree: {why}")
         return False
+
+    @property
+    def awake_us(self) -> int:
+        """How long the world was awake until now."""
+        return self.agenda.now_us - self.agenda.start_us - self.slept_us
+
+    def sleep(self, ms: int) -> None:
+        """Time passes for everybody, and nobody does anything in it."""
+        self.log.line("cluster", f"sleeps for {ms} ms")
+        self.agenda.leap(ms * US_PER_MS)
+        self.slept_us += ms * US_PER_MS
 
     def _stamped_ahead_ms(self) -> int:
         latest = [p.disk.journal[-1].hlc for p in self.processes.values() if p.disk.journal]

@@ -42,6 +42,8 @@ PROFILES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+LONG_OPERATIONS: Final = 5_000
+LONG_LEAP_MS: Final = 2 * 3_600_000
 DOMAINS: Final = ("trial", "schedule")
 
 
@@ -63,6 +65,7 @@ class Options(msgspec.Struct, frozen=True):
     second_fault: bool  # one more while the cluster recovers
     same_millisecond: bool  # clients act in step, so that stamps collide
     items: int  # records that a tenant's clients fight for
+    leap_ms: int  # now and then the whole world sleeps for about so long; 0 = it does not
     backlog: int  # writes that one node makes while cut off; 0 = no such thing
     deadline_ms: int = 120_000  # for agreement after the last fault
 
@@ -104,8 +107,16 @@ def drawn(
         second_fault=source.chance(0.2),
         same_millisecond=source.chance(0.3),
         items=source.choice((2, 6, 20)),
+        leap_ms=0,
         backlog=_or_drawn(backlog, source.choice((0, 0, 0, 0, 600))),
     )
+
+
+def drawn_long(seed: int) -> Options:
+    """Five nodes, 5 000 operations over about 24 hours, most of which the world sleeps through."""
+    short = drawn(seed, nodes=5, operations=LONG_OPERATIONS)
+    think_ms = 60  # with this many clients at work a quarter of a minute a burst
+    return msgspec.structs.replace(short, think_ms=think_ms, leap_ms=LONG_LEAP_MS, backlog=0)
 
 
 def _or_drawn(given: int, drawn_: int) -> int:

@@ -32,6 +32,7 @@ RUN_US_MAX: Final = (
     600_000_000  # of virtual time for the operations; then clients stop where they are
 )
 LAST_READS: Final = 4  # by every client, after agreement
+LEAP_EVERY: Final = 50  # tenths of a second between two sleeps of the world, on average
 CLIENT_LOSS: Final = 0.03  # of requests and of answers, where networks are to fail
 
 Show = Callable[[str], None]
@@ -80,13 +81,17 @@ def _go_wrong(cluster: Cluster, clients: list[Client], source: Source) -> None:
     options = cluster.options
     if any(name in PROFILES["network"] for name in options.faults):
         cluster.client_loss = CLIENT_LOSS
+    loader = Loader(cluster, source.fork("loader"))
     if options.backlog:
-        Loader(cluster, source.fork("loader")).begin(options.backlog)
+        loader.begin(options.backlog)
     plan = Plan(cluster, source.fork("faults"))
     plan.begin()
-    until = cluster.agenda.now_us + RUN_US_MAX
-    while cluster.agenda.now_us < until and any(client.left > 0 for client in clients):
+    while cluster.awake_us < RUN_US_MAX and (
+        loader.left > 0 or any(client.left > 0 for client in clients)
+    ):
         cluster.agenda.run_for(100 * US_PER_MS)
+        if options.leap_ms and source.chance(1 / LEAP_EVERY):
+            cluster.sleep(source.randint(1, 2 * options.leap_ms))
     cluster.over = True
     plan.end()
 
@@ -114,8 +119,6 @@ def _read_at_last(cluster: Cluster, clients: list[Client], source: Source) -> No
 
 def _result(cluster: Cluster) -> Result:
     history = cluster.history
-    healed = [h.at_us for h in history if isinstance(h, past.Healed)]
-    agreed = [h.at_us for h in history if isinstance(h, past.Agreed)]
     violations = judge(history, cluster.domain)
     for violation in violations:
         cluster.log.line("judge", f"{violation.checker}: {violation.what}")
@@ -126,8 +129,8 @@ def _result(cluster: Cluster) -> Result:
         cluster.log.hash,
         tuple(violations),
         cluster.agenda.done,
-        (cluster.agenda.now_us - cluster.agenda.start_us - cluster.leapt_us) // US_PER_MS,
-        (agreed[-1] - healed[-1] - cluster.leapt_us) // US_PER_MS if agreed else -1,
+        cluster.awake_us // US_PER_MS,
+        -1 if cluster.agreed_after_us < 0 else cluster.agreed_after_us // US_PER_MS,
         dict(cluster.counts),
         dict(cluster.seen),
         dict(cluster.faults),

@@ -19,11 +19,10 @@ from typing import Any, Final
 import msgspec
 
 from konkordat.testing.campaign import Report, campaign, find_planted, short_seeds
-from konkordat.testing.options import Options, drawn
+from konkordat.testing.options import Options, drawn, drawn_long
 
 FIRST_SEED: Final = 1_000_000  # apart from the seeds of the tests, so that each run adds something
 LONG_EVERY: Final = 100  # one seed in so many is a long one
-LONG_OPERATIONS: Final = 5_000
 BACKLOG_EVERY: Final = 1_000  # one in so many makes a node catch up with a backlog
 BACKLOG: Final = 100_000
 SECONDS_PER_MINUTE: Final = 60
@@ -35,8 +34,7 @@ def seeds(first: int) -> Iterator[Options]:
         if number % BACKLOG_EVERY == BACKLOG_EVERY // 2:
             yield drawn(options.seed, nodes=3, profile="quiet", backlog=BACKLOG)
         elif number % LONG_EVERY == LONG_EVERY // 2:
-            long = drawn(options.seed, nodes=5, operations=LONG_OPERATIONS)
-            yield msgspec.structs.replace(long, think_ms=20_000)
+            yield drawn_long(options.seed)
         else:
             yield options
 

@@ -10,13 +10,17 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from konkordat.kernel.frontier import Frontier
+from konkordat.kernel.hlc import AHEAD_MS_MAX, Hlc, ms_of
 from konkordat.kernel.ids import Origin, RecordKey
+from konkordat.store.port import ANSWER_LIFE_MS
 from konkordat.testing.checkers.verdict import Violation
 from konkordat.testing.history import Asked, Entry, Final, History
 from konkordat.testing.oracle import entries_of
 from konkordat.testing.seen import made_on
 
 NAME = "I7"
+# A day, less what clocks may be apart that nobody has found out about yet.
+REMEMBERED_MS = ANSWER_LIFE_MS - 2 * AHEAD_MS_MAX
 
 
 class Effect(NamedTuple):
@@ -61,6 +65,8 @@ def _repeated(
     for first in effects:
         for second in effects:
             if second is first or not _knew(second, first, frontiers):
+                continue
+            if ms_of(Hlc(second.hlc)) - ms_of(Hlc(first.hlc)) > REMEMBERED_MS:
                 continue
             yield f"{second.cause} repeats {first.cause}, which {second.origin} had"
     askers = {(asked[e.cause].tenant, asked[e.cause].request) for e in effects if e.cause in asked}
