@@ -1,7 +1,8 @@
 """Seed after seed of a whole cluster, and every planted bug.
 
 KONKORDAT_SEEDS and KONKORDAT_LONG_SEEDS say how many (the defaults keep this tier under three minutes on one core),
-KONKORDAT_FIRST_SEED from which on, KONKORDAT_JOBS on how many cores. `python -m konkordat.testing.soak` goes on for as long as it is told.
+KONKORDAT_FIRST_SEED from which on, KONKORDAT_JOBS on how many cores.
+`python -m konkordat.testing.soak` goes on for as long as it is told.
 """
 
 from __future__ import annotations
