@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from konkordat.store.port import StoreWriteError, WriteSet
 from konkordat.testing.agenda import Agenda
 from konkordat.testing.clock import START_MS, SkewedClock
 from konkordat.testing.disk import MemoryDisk, PowerLost
+from konkordat.testing.files import SqliteDisk
 from konkordat.testing.network import Network, damaged
 from konkordat.testing.options import PROFILES, drawn
 from konkordat.testing.randomness import Source
@@ -285,3 +287,26 @@ def test_a_disk_belongs_to_the_latest_process() -> None:
     disk.open()
     with pytest.raises(StoreWriteError):
         old.commit(WriteSet(Hlc(1)))
+
+
+# Stores -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "domain"), [(4, "trial"), (6, "schedule"), (12, "trial")])
+def test_the_sqlite_store_makes_no_difference(seed: int, domain: str, tmp_path: Path) -> None:
+    """The same seed on memory and on SQLite is the same log, event by event: decisions, digests, pages and all."""
+    options = drawn(seed, domain=domain, operations=120)
+    disks: list[SqliteDisk] = []
+
+    def on_files(node: NodeName) -> MemoryDisk:
+        disks.append(SqliteDisk(node, tmp_path))
+        return disks[-1]
+
+    try:
+        on_sqlite = run(options, disk=on_files)
+    finally:
+        for disk in disks:
+            disk.close()
+    assert on_sqlite.violations == ()
+    assert on_sqlite.hash == run(options).hash

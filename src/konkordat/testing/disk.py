@@ -32,6 +32,12 @@ class Disk(Protocol):
         """A store of what is on the disk. Opening it takes it from whoever had it before."""
 
 
+class Applies(Protocol):
+    """A store that leaves it to its disk when, and whether, a commit happens."""
+
+    def apply(self, write: WriteSet) -> None: ...
+
+
 class PowerLost(Exception):
     """The machine lost power in the middle of a commit. The process is gone."""
 
@@ -64,18 +70,19 @@ class MemoryDisk:
         self.failure_watcher: FailureWatcher | None = None  # told when a commit fails, and how
         self.fails_with = ""  # what becomes of the next commit
         self._lives = 0
-        self._store: SimulatedStore | None = None  # of the latest process
+        self._store: Applies | None = None  # of the latest process
         self._data: Data | None = None  # None: to be made from the journal
         self.origin = Origin("")
         self.mint(START_MS)
 
     # Processes -----------------------------------------------------------------------------------
 
-    def open(self) -> SimulatedStore:
-        self._store = SimulatedStore(self.data(), self)
-        return self._store
+    def open(self) -> Store:
+        store = SimulatedStore(self.data(), self)
+        self._store = store
+        return store
 
-    def content(self) -> MemoryStore:
+    def content(self) -> Store:
         """What is on the disk, to be looked at."""
         return MemoryStore(self.data(), REPLAY)
 
@@ -92,7 +99,8 @@ class MemoryDisk:
 
     # Commits -------------------------------------------------------------------------------------
 
-    def commit(self, store: SimulatedStore, write: WriteSet) -> None:
+    def commit(self, store: Applies, write: WriteSet) -> None:
+        """A process commits."""
         if store is not self._store:
             raise StoreWriteError("the disk belongs to a later process")
         if self.fails_with.startswith("before"):
@@ -149,12 +157,16 @@ class MemoryDisk:
         """Begin a new incarnation."""
         self._lives += 1
         self.origin = make_origin(self.node, now_ms, self._lives.to_bytes(ENTROPY_BYTES, "big"))
-        self._data = self._store = None
+        self._renew()
         return self.origin
 
     def _cut_back(self, length: int) -> None:
         del self.journal[length:]
         self.synced = length
+        self._renew()
+
+    def _renew(self) -> None:
+        """What is on the disk is to be made from the journal."""
         self._data = self._store = None
 
 

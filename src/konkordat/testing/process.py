@@ -33,7 +33,7 @@ from konkordat.replica.messages import (
 )
 from konkordat.replica.replica import Replica
 from konkordat.replica.settings import TICK_MS, ReplicaSettings
-from konkordat.store.port import CorruptStoreError, Store, StoreWriteError
+from konkordat.store.port import CorruptStoreError, Reader, Store, StoreWriteError
 from konkordat.testing.agenda import US_PER_MS, Agenda
 from konkordat.testing.clock import SkewedClock
 from konkordat.testing.disk import MemoryDisk, PowerLost
@@ -78,6 +78,7 @@ class Process:
         self.clock = SkewedClock()
         self.replica: Replica | None = None
         self.store: Store | None = None
+        self._reads: Reader | None = None
         self.paused = False
         self.inbox_most = 0  # the fullest it has been
         self.fate: Callable[[], None] | None = (
@@ -116,7 +117,9 @@ class Process:
         """The process is gone, with everything that was only in its memory."""
         assert self.replica is not None
         self._life += 1
-        self.replica = self.store = None
+        if self._reads is not None:
+            self._reads.close()
+        self.replica = self.store = self._reads = None
         self._inbox, self._answers = [], {}
         self._world.network.close(self.name)
 
@@ -182,14 +185,21 @@ class Process:
         if life != self._life or self.store is None:
             return
         if not self.paused:
-            frontier = self.store.frontier()
+            frontier = self._reader().frontier()
             if covers(frontier, token):
-                shown(self.store.reader().load([key]).get(key), frontier)
+                shown(self._reader().load([key]).get(key), frontier)
                 return
             if self._world.agenda.now_us >= until_us:
                 shown(None, {})
                 return
         self._world.agenda.after(READ_TRY_US, self._read, life, key, token, until_us, shown)
+
+    def _reader(self) -> Reader:
+        """Reads go around the replica, as in production."""
+        if self._reads is None:
+            assert self.store is not None
+            self._reads = self.store.reader()
+        return self._reads
 
     def _put(self, input_: Input) -> None:
         self._inbox.append(input_)
