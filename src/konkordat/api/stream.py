@@ -160,7 +160,8 @@ class Stream:
         front = self._front
         if hello.window is not None:
             self._line.outbox.set_window(hello.window)
-        self._line.say(
+        # Answers to what came along with the hello pass whatever is not urgent itself.
+        self._urgent(
             "welcome",
             node=front.gate.name,
             cluster=front.gate.cluster,

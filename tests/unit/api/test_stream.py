@@ -365,6 +365,15 @@ def test_a_stream_begins_with_hello(acme: Caller) -> None:
         assert socket.closed() == 4400
 
 
+def test_the_welcome_comes_first_also_if_more_was_said_at_once(acme: Caller) -> None:
+    with acme.client.websocket_connect("/v2/stream", headers=acme.headers) as raw:
+        socket = Socket(raw)
+        socket.say("hello")
+        for _ in range(3):
+            socket.say("ping")
+        assert [socket.hear()["msg"] for _ in range(4)] == ["welcome", "pong", "pong", "pong"]
+
+
 def test_a_name_can_be_used_once_and_only_so_many(acme: Caller) -> None:
     with stream(acme) as socket:
         socket.subscribe("a")
