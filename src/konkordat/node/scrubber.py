@@ -17,6 +17,8 @@ from konkordat.store.port import CorruptStoreError, StoreError
 # Between two steps of about a millisecond: 0.4 % of a core, and 100 000 records with their log in about a quarter of an
 # hour. More often finds damage sooner and takes more from those who work.
 STEP_EVERY_S: Final = 0.25
+# A pass over little data takes a second. Damage is told at once; that there was none, only so often.
+TELL_EVERY_S: Final = 600.0
 STOP_S: Final = 2.0  # a step takes milliseconds; more means that the disk hangs
 
 Tell = Callable[[str, str, dict[str, Any]], None]  # level, event, fields
@@ -62,13 +64,17 @@ class Scrubber:
 
     def _run(self) -> None:
         began = time.monotonic()
+        told: float | None = None
         try:
             while not self._stopping.wait(self._step_every_s):
                 read = {"batches": self._scrub.batches_read, "records": self._scrub.records_read}
                 if self._scrub.step():
-                    seconds = round(time.monotonic() - began, 3)
-                    self._tell("info", "scrub_finished", {**read, "seconds": seconds})
-                    began = time.monotonic()
+                    now = time.monotonic()
+                    if told is None or now - told >= TELL_EVERY_S:
+                        fields = {**read, "seconds": round(now - began, 3)}
+                        self._tell("info", "scrub_finished", fields)
+                        told = now
+                    began = now
         except CorruptStoreError as error:
             self._tell("error", "damage_found", {"what": str(error)})
             self._fail(DamagedError(str(error)), error)

@@ -167,6 +167,16 @@ def test_a_finished_pass_is_journaled_and_the_scrub_goes_on(node: Node) -> None:
     assert heard.wait_for_event("damage_found")["what"] == str(error)
 
 
+def test_passes_over_little_data_do_not_fill_the_journal() -> None:
+    heard = Told()
+    scrub = Empty()
+    scrubber = Scrubber(scrub, heard.tell, heard.failed, step_every_s=0)
+    scrubber.start()
+    assert scrub.many_passes.wait(PATIENCE_S)
+    scrubber.stop()
+    assert [event for _level, event, _fields in heard.events] == ["scrub_finished"]
+
+
 def test_a_disk_that_cannot_be_read_stops_the_node_under_another_name() -> None:
     heard = Told()
     scrubber = Scrubber(Unreadable(), heard.tell, heard.failed, step_every_s=0)
@@ -193,6 +203,23 @@ class Unreadable:
 
     def step(self) -> bool:
         raise StoreError("reading (step): disk I/O error")
+
+    def close(self) -> None:
+        pass
+
+
+class Empty:
+    batches_read = records_read = 0
+
+    def __init__(self) -> None:
+        self.many_passes = threading.Event()
+        self._passes = 0
+
+    def step(self) -> bool:
+        self._passes += 1
+        if self._passes == 100:
+            self.many_passes.set()
+        return True
 
     def close(self) -> None:
         pass
