@@ -38,6 +38,23 @@ def test_a_calendar_without_a_zone_of_its_own_takes_that_of_most_events() -> Non
     assert only(programme).placement == Placement("Aula", "2027-06-01T09:00", 45)
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        ("DTSTART;TZID=Europe/Zurich:20270328T023000", "DURATION:PT45M"),
+        (
+            "DTSTART;TZID=Europe/Zurich:20270328T103000",
+            "DTEND;TZID=Europe/Zurich:20270328T093000",
+        ),
+    ],
+    ids=["skipped by the clocks", "ends before it starts"],
+)
+def test_a_calendar_of_nothing_but_unfit_times_keeps_its_sessions(times: tuple[str, ...]) -> None:
+    programme = calendar(*BASICS, *times)
+    assert only(programme).placement is None
+    assert (programme.event.start_date, programme.event.end_date) == ("2027-03-28", "2027-03-28")
+
+
 def test_utc_is_shown_in_the_zone_of_the_calendar() -> None:
     programme = calendar(
         *BASICS,

@@ -277,7 +277,10 @@ class _Assembly:
         )
 
     def _span(self, sessions: Iterable[ProgrammeSession]) -> tuple[date, date]:
-        """First and last day: what the file says, widened to hold every session."""
+        """First and last day: what the file says, widened to hold every session.
+
+        If there is nothing to go by, the days count that sessions without a slot were meant for.
+        """
         named = [calendar_date(text) for text in (self.raw.start, self.raw.end, *self.raw.days)]
         days = [day for day in named if day is not None]
         starts_at = self.day_starts_at.isoformat("minutes")
@@ -289,6 +292,8 @@ class _Assembly:
                 days.append(logical_day(start, starts_at))
                 last = start + timedelta(minutes=session.placement.duration_minutes - 1)
                 days.append(logical_day(last, starts_at))
+        if not days:
+            days = [moment.wall.date() for moment in self.moments if isinstance(moment, Moment)]
         if not days:
             raise NoDates(self.raw.name)
         return min(days), max(days)
