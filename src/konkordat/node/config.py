@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -228,6 +229,7 @@ def _check_api(api: Api) -> None:
         raise ConfigError("api.tls_certificate and api.tls_key: one is of no use without the other")
     _check_file("api.tls_certificate", api.tls_certificate)
     _check_file("api.tls_key", api.tls_key)
+    _check_pair("api", api.tls_certificate, api.tls_key)
     if not api.tls_certificate and not is_loopback(api.host) and not api.behind_proxy:
         raise ConfigError(
             f"api.host: {api.host} would serve plain HTTP off this machine; give"
@@ -259,6 +261,8 @@ def _check_link(config: NodeConfig) -> None:
     _check_file("link.tls_ca", link.tls_ca)
     _check_file("link.tls_certificate", link.tls_certificate)
     _check_file("link.tls_key", link.tls_key)
+    _check_authority("link.tls_ca", link.tls_ca)
+    _check_pair("link", link.tls_certificate, link.tls_key)
     for member in link.members:
         if not valid_name(member):
             raise ConfigError(f"link.members: {member!r} is not a node name")
@@ -280,3 +284,30 @@ def _check_file(key: str, path: str) -> None:
             pass
     except OSError as error:
         raise ConfigError(f"{key}: {path} cannot be read: {error.strerror}") from None
+
+
+def _check_pair(table: str, certificate: str, key: str) -> None:
+    """A certificate and the private key that belongs to it, both PEM, and no password on it."""
+    if not certificate:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigError(
+            f"{table}.tls_certificate, {table}.tls_key: {certificate} and {key} are not a certificate"
+            f" and its private key, in PEM and without a password ({_why(error)})"
+        ) from None
+
+
+def _check_authority(key: str, path: str) -> None:
+    if not path:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigError(f"{key}: {path} holds no certificate in PEM ({_why(error)})") from None
+
+
+def _why(error: ssl.SSLError | ValueError) -> str:
+    reason = getattr(error, "reason", None)
+    return str(reason or "unreadable").lower().replace("_", " ")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from konkordat.node.config import NodeConfig, load_config
 from konkordat.node.endpoints import Endpoint
@@ -22,8 +23,13 @@ def load(**flags: Any) -> NodeConfig:
 
 @pytest.fixture
 def pem(tmp_path: Path) -> str:
+    """One file with all that TLS needs: a certificate, its key, and its authority."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
     path = tmp_path / "any.pem"
-    path.write_text("PEM")
+    path.write_bytes(
+        certificate.private_key_and_cert_chain_pem.bytes() + authority.cert_pem.bytes()
+    )
     return str(path)
 
 
@@ -83,6 +89,36 @@ def test_what_is_wrong_is_named_by_its_key(flags: dict[str, Any], message: str) 
 def test_a_missing_certificate_is_named_before_anything_is_opened() -> None:
     with pytest.raises(ConfigError, match=r"^link\.tls_ca: /nowhere cannot be read"):
         load(link__tls_ca="/nowhere", link__tls_certificate="/n", link__tls_key="/n")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"api__tls_certificate"}, r"api\.tls_certificate, api\.tls_key: "),
+        ({"api__tls_key"}, r"api\.tls_certificate, api\.tls_key: "),
+        ({"link__tls_certificate"}, r"link\.tls_certificate, link\.tls_key: "),
+        ({"link__tls_key"}, r"link\.tls_certificate, link\.tls_key: "),
+        ({"link__tls_ca"}, r"link\.tls_ca: .* holds no certificate"),
+    ],
+)
+@pytest.mark.parametrize("content", [b"", b"PEM", b"-----BEGIN CERTIFICATE-----\nAA==\n", b"\xff"])
+def test_what_is_no_certificate_is_named_before_anything_is_opened(
+    pem: str, tmp_path: Path, wrong: set[str], message: str, content: bytes
+) -> None:
+    other = tmp_path / "other.pem"
+    other.write_bytes(content)
+    names = ["api__tls_certificate", "api__tls_key"]
+    names += ["link__tls_ca", "link__tls_certificate", "link__tls_key"]
+    files = {name: str(other) if name in wrong else pem for name in names}
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        load(**files)
+
+
+def test_the_key_of_another_certificate_is_refused(pem: str, tmp_path: Path) -> None:
+    other = tmp_path / "other.pem"
+    other.write_bytes(trustme.CA().issue_cert("127.0.0.1").private_key_pem.bytes())
+    with pytest.raises(ConfigError, match="key values mismatch"):
+        load(api__tls_certificate=pem, api__tls_key=str(other))
 
 
 def test_with_certificates_other_addresses_are_fine(pem: str) -> None:
