@@ -42,7 +42,14 @@ class ClaimBook:
 
     def record_changed(self, old: Record | None, new: Record) -> None:
         """Book what a record's change does to its claims; `settle` then decides."""
-        was = {c.id: c for c in self._domain.claims(old)} if old is not None else {}
+        self._changed({c.id: c for c in self._domain.claims(old)} if old is not None else {}, new)
+
+    def record_repaired(self, new: Record) -> None:
+        """The same where bookkeeping had gone wrong: what the record claimed is asked of the index, not of the record."""
+        held = self.of([new.key]).get(new.key, ())
+        self._changed({d.claim.id: d.claim for d in held}, new)
+
+    def _changed(self, was: Mapping[ClaimId, Claim], new: Record) -> None:
         now = {c.id: c for c in self._domain.claims(new)}
         for id, claim in was.items():
             if now.get(id) != claim:

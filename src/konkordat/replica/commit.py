@@ -126,7 +126,10 @@ class Commit:
         resource = self._domain.owned_resource(key)
         if resource is not None and self._domain.capacity(before) != self._domain.capacity(after):
             self.claims.capacity_changed(resource)
-        self.claims.record_changed(before, after)
+        if change is None:
+            self.claims.record_repaired(after)
+        else:
+            self.claims.record_changed(before, after)
 
     def settle(self) -> None:
         """Decide the claims that changes since the last call touched."""

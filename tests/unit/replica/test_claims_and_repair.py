@@ -196,6 +196,20 @@ def test_a_repaired_booking_is_decided_anew(pair: Workbench) -> None:
     assert states(pair["zurich"], "first", "second") == {"second": "confirmed"}
 
 
+def test_a_claim_that_a_wrong_record_left_behind_goes_with_the_repair(pair: Workbench) -> None:
+    """Bern's record of the booking lost its slot, but the place stayed taken. Then the booking is cancelled."""
+    pair.write("zurich", book("first", 9, 10))
+    pair.settle()
+    key = booking("first")
+    (record,) = pair["bern"].store.load([key]).values()
+    plant(pair["bern"], msgspec.structs.replace(record, fields={}))
+    pair.settle()
+    pair.write("zurich", Remove(key))
+    pair.settle()
+    assert states(pair["zurich"], "first") == states(pair["bern"], "first") == {}
+    assert isinstance(pair.write("bern", book("second", 9, 10)), Accepted)
+
+
 def test_states_that_nobody_asked_for_change_nothing(pair: Workbench) -> None:
     pair.write("zurich", Put(item("a"), {"title": "a"}))
     pair.settle()
