@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from konkordat.kernel.digest import summary_of
 from konkordat.kernel.frontier import joined
-from konkordat.kernel.hlc import ms_of
+from konkordat.kernel.hlc import Hlc, ms_of
 from konkordat.kernel.ids import NodeName, Origin
 from konkordat.kernel.policy import Policies
+from konkordat.kernel.record import Record
 from konkordat.replica.messages import PeerJoined, PeerLeft
+from konkordat.store.port import RecordWrite, WriteSet
 from konkordat.testing import history as past
 from konkordat.testing.agenda import US_PER_MS, Agenda
 from konkordat.testing.disk import MemoryDisk
@@ -127,6 +130,20 @@ class Cluster:
         self._replace(process, why, backup)
         self.mint(process)
         self.start_later(process, wait_us)
+
+    def spoil(self, process: Process, record: Record) -> None:
+        """Put a record on a disk behind its process's back, which then starts anew on it."""
+        before = process.disk.content().load([record.key]).get(record.key)
+        if before is None or before == record:
+            return
+        self.stop(process, "spoilt")
+        write = RecordWrite(
+            record, summary_of(before), summary_of(record), self.domain.parent(record)
+        )
+        process.disk.put(WriteSet(Hlc(0), records=(write,)))
+        self.history.append(past.Spoilt(self.agenda.now_us, process.name, record.key))
+        self.log.line(process.name, f"has {record.key.id} spoilt")
+        self.start_later(process, LOOK_US)
 
     def mint(self, process: Process) -> None:
         """What `konkordat restore` does."""

@@ -114,6 +114,15 @@ class MemoryDisk:
         if self.fails_with:
             self._fail()
 
+    def put(self, write: WriteSet) -> None:
+        """Change the content while no process runs."""
+        self._put(write)
+        self.journal.append(write)
+        self.synced = len(self.journal)
+
+    def _put(self, write: WriteSet) -> None:
+        MemoryStore(self.data()).commit(write)
+
     def fail_next(self, how: str) -> None:
         """Of the next commit: "before power", "after power": the power goes, before or after it is durable;
         "before error", "after error": the commit is reported as failed, whatever is on the disk."""

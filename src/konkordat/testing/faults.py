@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from konkordat.kernel.ids import NodeName
+from konkordat.kernel.ids import NodeName, RecordKey
+from konkordat.store.port import PAGE_ROWS_MAX
 from konkordat.testing import rogue
 from konkordat.testing.agenda import US_PER_MS
 from konkordat.testing.disk import FAILURES
+from konkordat.testing.history import Entry, FinalBatch
 from konkordat.testing.network import Conditions, pairs_between
+from konkordat.testing.oracle import entries_of, records_of
 from konkordat.testing.process import Process
 from konkordat.testing.randomness import Source
 
@@ -304,6 +307,30 @@ def restored_untold(cluster: Cluster, source: Source) -> Undo:
     return _nothing
 
 
+def wrong_record(cluster: Cluster, source: Source) -> Undo:
+    """A record is put back to an earlier state of itself, digests and all: as if a change had been merged wrongly. The
+    comparison of digests must find it, and the join with any peer's state mend it."""
+    process = source.choice(list(cluster.processes.values()))
+    content = process.disk.content()
+    frontier = content.frontier()
+    rows = [row for o in sorted(frontier) for row in content.batches(o, 0, PAGE_ROWS_MAX, 1 << 30)]
+    batches = [FinalBatch(row.origin, row.seq, row.hash, row.body) for row in rows]
+    of_key: dict[RecordKey, list[Entry]] = {}
+    for entry in entries_of(batches):
+        of_key.setdefault(entry.key, []).append(entry)
+    written_twice = sorted(
+        key
+        for key, entries in of_key.items()
+        # Of a record that claims something, its claims would have to be put back too.
+        if len(entries) > 1 and not cluster.domain.claim_groups(key.collection)
+    )
+    if written_twice:
+        key = source.choice(written_twice)
+        kept = of_key[key][: source.randint(1, len(of_key[key]) - 1)]
+        cluster.spoil(process, records_of(kept)[key])
+    return _nothing
+
+
 # Strangers --------------------------------------------------------------------------------------
 
 
@@ -348,6 +375,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "disk lost": disk_lost,
     "restored": restored,
     "restored untold": restored_untold,
+    "wrong record": wrong_record,
     "poison": poison,
     "newer release": newer_release,
     "broken chain": broken_chain,

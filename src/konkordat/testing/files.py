@@ -84,6 +84,9 @@ class SqliteDisk(MemoryDisk):
             self._inner.close()
         self._inner = self._store = None
 
+    def _put(self, write: WriteSet) -> None:
+        self.content().commit(write)
+
     def close(self) -> None:
         """Let go of the files."""
         self._renew()

@@ -130,6 +130,14 @@ class DiskChanged(msgspec.Struct, frozen=True):
     elsewhere: Frontier  # the most that any other disk has of each origin
 
 
+class Spoilt(msgspec.Struct, frozen=True):
+    """A record on a disk was put back to an earlier state, digests and all: what a bug in merging would leave."""
+
+    at_us: int
+    node: NodeName
+    key: RecordKey
+
+
 class Healed(msgspec.Struct, frozen=True):
     """The last fault ended."""
 
@@ -204,6 +212,7 @@ Happening = (
     | Stopped
     | DiskFailed
     | DiskChanged
+    | Spoilt
     | Healed
     | Agreed
     | GaveUp
@@ -211,3 +220,8 @@ Happening = (
     | Final
 )
 History = list[Happening]
+
+
+def spoilt_keys(history: History) -> set[RecordKey]:
+    """Records that were wrong somewhere for a while: what was shown of them is nobody's fault."""
+    return {h.key for h in history if isinstance(h, Spoilt)}

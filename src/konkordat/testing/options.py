@@ -30,6 +30,8 @@ PROCESS_FAULTS: Final = ("kill", "power", "io error", "pause")
 CLOCK_FAULTS: Final = ("skew", "jump", "jump a day")
 DISK_FAULTS: Final = ("disk lost", "restored", "restored untold")
 HOSTILE_FAULTS: Final = ("poison", "newer release", "broken chain")
+# Not among all faults: while a record is wrong, the judge of convergence must look away.
+REPAIR_FAULTS: Final = ("wrong record", "split", "loss", "kill", "pause")
 ALL_FAULTS: Final = NETWORK_FAULTS + PROCESS_FAULTS + CLOCK_FAULTS + DISK_FAULTS + HOSTILE_FAULTS
 PROFILES: Final[Mapping[str, tuple[str, ...]]] = {
     "quiet": (),  # Galera's last bugs showed without any fault
@@ -38,6 +40,7 @@ PROFILES: Final[Mapping[str, tuple[str, ...]]] = {
     "clock": CLOCK_FAULTS,
     "disk": DISK_FAULTS,
     "hostile": HOSTILE_FAULTS,
+    "repair": REPAIR_FAULTS,
     "all": ALL_FAULTS,
 }
 
@@ -123,4 +126,4 @@ def _or_drawn(given: int, drawn_: int) -> int:
     return given or drawn_
 
 
-_KINDS: Final = ("network", "process", "clock", "disk", "hostile")
+_KINDS: Final = ("network", "process", "clock", "disk", "hostile", "repair")

@@ -8,7 +8,7 @@ from konkordat.kernel.frontier import covers
 from konkordat.kernel.ids import NodeName, RecordKey
 from konkordat.testing.checkers.durability import excused
 from konkordat.testing.checkers.verdict import Violation
-from konkordat.testing.history import DiskChanged, Final, History, Read, Told, Wrote
+from konkordat.testing.history import DiskChanged, Final, History, Read, Told, Wrote, spoilt_keys
 
 NAME = "I8"
 
@@ -26,20 +26,22 @@ def check(history: History) -> list[Violation]:
 
 def _shrinking(history: History) -> Iterable[str]:
     lives: dict[NodeName, dict[RecordKey, int]] = {}
+    spoilt = spoilt_keys(history)
     for happening in history:
         if isinstance(happening, DiskChanged):
             lives.pop(happening.node, None)
         elif isinstance(happening, Wrote):
             known = lives.setdefault(happening.node, {})
             for key, life in happening.lives.items():
-                if life < known.get(key, 0):
+                if life < known.get(key, 0) and key not in spoilt:
                     yield f"{happening.node} went from life {known[key]} of {key} back to {life}"
                 known[key] = life
 
 
 def _seen_again(history: History, deletions: list[Told]) -> Iterable[str]:
+    spoilt = spoilt_keys(history)
     for read in history:
-        if not isinstance(read, Read) or read.sight is None:
+        if not isinstance(read, Read) or read.sight is None or read.sight.key in spoilt:
             continue
         for told in deletions:
             if told.at_us >= read.at_us or not covers(read.frontier, told.frontier):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from konkordat.kernel.frontier import Frontier, covers
 from konkordat.kernel.ids import RecordKey
 from konkordat.testing.checkers.verdict import Violation
-from konkordat.testing.history import Asked, History, Read, Sight, Told
+from konkordat.testing.history import Asked, History, Read, Sight, Told, spoilt_keys
 
 NAME = "I5"
 
@@ -28,6 +28,7 @@ def check(history: History) -> list[Violation]:
 
 def _backwards(history: History) -> Iterable[str]:
     known: dict[tuple[str, RecordKey], list[Known]] = {}
+    spoilt = spoilt_keys(history)
     rehearsed = {h.cause for h in history if isinstance(h, Asked) and h.kind == "rehearse"}
     for happening in history:
         if isinstance(happening, Told) and happening.outcome in ("accepted", "replayed"):
@@ -38,6 +39,8 @@ def _backwards(history: History) -> Iterable[str]:
         elif isinstance(happening, Read) and happening.sight is not None:
             if not covers(happening.frontier, happening.token):
                 yield f"{happening.client} was answered by {happening.node}, which is behind its token"
+            if happening.sight.key in spoilt:
+                continue
             seen = known.setdefault((happening.client, happening.sight.key), [])
             yield from _older(happening, happening.sight, seen)
             new = Known(happening.sight, happening.frontier, f"a read at {happening.node}")
