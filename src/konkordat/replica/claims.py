@@ -45,7 +45,7 @@ class ClaimBook:
         self._changed({c.id: c for c in self._domain.claims(old)} if old is not None else {}, new)
 
     def record_repaired(self, new: Record) -> None:
-        """The same where bookkeeping had gone wrong: what the record claimed is asked of the index, not of the record."""
+        """The same where bookkeeping had gone wrong: the index says what the record claimed, not the record."""
         held = self.of([new.key]).get(new.key, ())
         self._changed({d.claim.id: d.claim for d in held}, new)
 
