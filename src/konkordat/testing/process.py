@@ -42,7 +42,7 @@ from konkordat.testing.network import Network
 from konkordat.testing.randomness import Source
 from konkordat.wire.codec import Codec
 from konkordat.wire.errors import WireError
-from konkordat.wire.messages import Message
+from konkordat.wire.messages import Message, Page
 
 CLUSTER: Final = "simulated"
 DRAIN_INPUTS_MAX: Final = 512  # as in production
@@ -158,6 +158,8 @@ class Process:
             self._world.seen["frame dropped at the door"] += 1
             return
         self._world.log.line(self.name, f"heard {sender} {type(decoded[1]).__name__} {len(frame)}")
+        if isinstance(decoded[1], Page) and decoded[1].more:
+            self._world.seen["page cut short"] += 1
         self._put(Received(sender, decoded[1]))
 
     def whisper(self, stranger: NodeName, message: Message) -> None:

@@ -42,6 +42,8 @@ REQUIRED: Final = (
     "waited for stamps from the future",
     "token given up after a disk was lost",
     "backlog",
+    "page cut short",
+    "told refused:too_large",
     "digest_mismatch",
     "records_repaired",
     "frame refused",

@@ -74,6 +74,7 @@ class TrialWorkload:
         "unbook": 4,
         "together": 5,
         "capacity": 1,
+        "bulk": 0.5,
         "read": 22,
         "trespass": 1,
         "rehearse": 1,
@@ -115,11 +116,26 @@ class TrialWorkload:
             case "together":
                 parts = [self._put(source, writer) for _ in range(source.randint(2, 6))]
                 return Together(tuple(parts), reason="together")
+            case "bulk":
+                return self._bulk(source, writer)
             case "capacity":
                 key = record_key(tenant, RESOURCES, f"room-{source.randrange(3)}")
                 return Put(key, {CAPACITY: source.randint(0, 3)})
             case _:
                 return self._put(source, writer)
+
+    def _bulk(self, source: Source, writer: Writer) -> Together:
+        """As much as a transaction may hold in number or in bytes, or a little more."""
+        count, size = source.choice(((500, 300), (60, 3_000), (3, 600_000), (501, 1), (4, 800_000)))
+        filler = source.randbytes(min(size, 2_000)).hex() * max(1, size // 4_000)
+        parts = [
+            Put(
+                record_key(writer.tenant, ITEMS, f"bulk-{number % 60}-{number // 60}"),
+                {"title": f"{writer.value()} {filler[:size]}"},
+            )
+            for number in range(count)
+        ]
+        return Together(tuple(parts))
 
     def _put(self, source: Source, writer: Writer) -> Put:
         groups = source.some(("title", "room", "state"), 1, 3)
