@@ -77,11 +77,12 @@ def _rendered(status: dict[str, Any], width: int) -> RenderableType:
     nodes = sorted(status["nodes"], key=lambda node: str(node["name"]))
     names = [node["name"] for node in nodes]
     whole = width >= WIDTH_WHOLE and len(names) <= NAMES_MAX
-    frontier = f"frontier {'·'.join(short_names(names))}" if whole else "batches"
+    frontier = f"frontier {'·'.join(short_names(names))}"
     table = Table(box=box.ROUNDED, border_style="dim", header_style="bold")
     table.add_column("node", no_wrap=True)
     table.add_column("health", no_wrap=True)
-    for heading in ("records", frontier, "behind", "lag ms", "clock ms"):
+    # 80 columns do not hold everything; what is cut short could not be read.
+    for heading in ("records", *([frontier] if whole else []), "behind", "lag ms", "clock ms"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("digest", no_wrap=True)
     is_equal = len({node["digest"] for node in nodes}) == 1
@@ -90,7 +91,7 @@ def _rendered(status: dict[str, Any], width: int) -> RenderableType:
             Text(node["name"] + ("" if not node["is_self"] else " ←"), "bold"),
             Text(node["health"], _STYLES.get(node["health"], "yellow")),
             thousands(node["records"]),
-            _frontier(node, names if whole else []),
+            *([_frontier(node, names)] if whole else []),
             thousands(node["behind"]),
             Text(thousands(node["lag_ms"]), "yellow" if node["lag_ms"] >= 1 else "dim"),
             f"{node['clock_offset_ms']:+.0f}",
@@ -102,8 +103,8 @@ def _rendered(status: dict[str, Any], width: int) -> RenderableType:
 
 
 def _frontier(node: dict[str, Any], names: list[str]) -> str:
-    """Batches it has: of each node, over all its incarnations; or in all."""
+    """Batches it has of each node, over all its incarnations."""
     by_node: Counter[str] = Counter()
     for origin, seq in node["frontier"].items():
         by_node[origin.partition(".")[0]] += seq
-    return "·".join(str(by_node[name]) for name in names) or thousands(by_node.total())
+    return "·".join(str(by_node[name]) for name in names)

@@ -42,7 +42,7 @@ class ConfigError(NodeError):
 
 
 class AddressInUseError(NodeError):
-    """Another program listens on {address}. Nothing was written. Stop it, or choose another address."""
+    """Another program listens on {address}. No data was changed. Stop it, or choose another address."""
 
     exit_code = ExitCode.UNAVAILABLE
 
