@@ -24,7 +24,8 @@ from konkordat.schedule.times import utc_text
 
 NULL: Final = b"null"
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
-_check: Final = msgspec.json.Decoder(msgspec.Raw).decode
+_skim: Final = msgspec.json.Decoder(msgspec.Raw).decode
+_decode: Final = msgspec.json.Decoder().decode
 # The times of one import share a few milliseconds.
 instant: Final = lru_cache(maxsize=4_096)(utc_text)
 
@@ -112,7 +113,8 @@ def readable(value: bytes) -> bytes:
     try:
         if not value.isascii():
             value.decode()
-        _check(value)
+        # Skimming is enough for a text; elsewhere it lets numbers pass that no reader can hold (1e310).
+        (_skim if value.startswith(b'"') else _decode)(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return NULL
     return value
