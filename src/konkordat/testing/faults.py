@@ -295,15 +295,19 @@ def restored(cluster: Cluster, source: Source) -> Undo:
 
 
 def restored_untold(cluster: Cluster, source: Source) -> Undo:
-    """An old copy is put back without telling the program, which must find out. It can only where a peer that knows
-    better is heard before anything is written: so all are up, and the node is kept from clients for a while."""
+    """An old copy is put back without telling the program, which must find out. It can only where peers have what the
+    node lost, and are heard before anything is written: so all are up and have it, and the node is kept from clients
+    for a while. Whoever puts copies back elsewhere must say so."""
     lines = cluster.network.lines.values()
     if not all(p.up and not p.paused for p in cluster.processes.values()):
         return _nothing
     if any(line.cut or line.clogged or line.conditions != Conditions() for line in lines):
         return _nothing
     process = source.choice(list(cluster.processes.values()))
-    cluster.restore_untold(process, source.randint(0, process.disk.backup()))
+    own = process.disk.origin
+    made = process.disk.frontier().get(own, 0)
+    if all(p.disk.frontier().get(own, 0) == made for p in cluster.processes.values()):
+        cluster.restore_untold(process, source.randint(0, process.disk.backup()))
     return _nothing
 
 
