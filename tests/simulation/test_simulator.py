@@ -12,7 +12,6 @@ import pytest
 from konkordat.kernel.hlc import Hlc
 from konkordat.kernel.ids import NodeName
 from konkordat.store.port import StoreWriteError, WriteSet
-from konkordat.testing.agenda import Agenda
 from konkordat.testing.clock import START_MS, SkewedClock
 from konkordat.testing.disk import MemoryDisk, PowerLost
 from konkordat.testing.files import SqliteDisk
@@ -20,6 +19,7 @@ from konkordat.testing.network import Network, damaged
 from konkordat.testing.options import PROFILES, drawn
 from konkordat.testing.randomness import Source
 from konkordat.testing.sim import run
+from konkordat.testing.timeline import Timeline
 
 ZURICH, BERN, BASEL = NodeName("zurich"), NodeName("bern"), NodeName("basel")
 
@@ -75,26 +75,26 @@ def test_every_profile_ends_in_agreement(profile: str) -> None:
     assert bool(result.faults) == (profile != "quiet")
 
 
-# The agenda -------------------------------------------------------------------------------------
+# The timeline -------------------------------------------------------------------------------------
 
 
 def test_what_is_planned_for_one_moment_happens_in_the_order_of_planning() -> None:
-    agenda, done = Agenda(), list[str]()
-    agenda.after(5, done.append, "b")
-    agenda.after(5, done.append, "c")
-    agenda.after(1, done.append, "a")
-    agenda.run_for(10)
+    timeline, done = Timeline(), list[str]()
+    timeline.after(5, done.append, "b")
+    timeline.after(5, done.append, "c")
+    timeline.after(1, done.append, "a")
+    timeline.run_for(10)
     assert done == ["a", "b", "c"]
-    assert agenda.now_us - agenda.start_us == 10
+    assert timeline.now_us - timeline.start_us == 10
 
 
 def test_a_leap_takes_everything_that_is_planned_along() -> None:
-    agenda, done = Agenda(), list[int]()
-    agenda.after(5, lambda: done.append(agenda.now_us - agenda.start_us))
-    agenda.leap(1_000)
-    agenda.run_for(4)
+    timeline, done = Timeline(), list[int]()
+    timeline.after(5, lambda: done.append(timeline.now_us - timeline.start_us))
+    timeline.leap(1_000)
+    timeline.run_for(4)
     assert done == []
-    agenda.run_for(1)
+    timeline.run_for(1)
     assert done == [1_005]
 
 
@@ -125,18 +125,18 @@ class Lines:
     """A network of three nodes and what arrives on it."""
 
     def __init__(self) -> None:
-        self.agenda = Agenda()
+        self.timeline = Timeline()
         self.arrived: list[tuple[str, str, bytes]] = []
         names = [ZURICH, BERN, BASEL]
         self.network = Network(
-            names, self.agenda, Source("network"), lambda a, b, f: self.arrived.append((a, b, f))
+            names, self.timeline, Source("network"), lambda a, b, f: self.arrived.append((a, b, f))
         )
 
     def send(self, *frames: bytes) -> list[bytes]:
         """Send from Zurich to Bern, let time pass, and say what arrived."""
         for frame in frames:
             self.network.send(ZURICH, BERN, frame)
-        self.agenda.run_for(20_000_000)
+        self.timeline.run_for(20_000_000)
         arrived, self.arrived = self.arrived, []
         return [frame for _, _, frame in arrived]
 
@@ -209,9 +209,9 @@ def test_a_narrow_line_takes_the_time_that_its_bytes_take() -> None:
     lines = Lines()
     lines.network.lines[ZURICH, BERN].conditions.bytes_per_s = 1_000
     lines.network.send(ZURICH, BERN, bytes(5_000))
-    lines.agenda.run_for(4_900_000)
+    lines.timeline.run_for(4_900_000)
     assert lines.arrived == []
-    lines.agenda.run_for(200_000)
+    lines.timeline.run_for(200_000)
     assert len(lines.arrived) == 1
 
 

@@ -13,10 +13,10 @@ from konkordat.kernel.ids import Origin, RecordKey
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 from konkordat.replica.messages import Accepted, Command, Outcome, Replayed
-from konkordat.testing.agenda import US_PER_MS
 from konkordat.testing.history import Asked, Read, Sight, Told
 from konkordat.testing.process import Process
 from konkordat.testing.randomness import Source
+from konkordat.testing.timeline import US_PER_MS
 from konkordat.testing.workbench import digest16
 from konkordat.testing.workloads import Writer
 
@@ -76,11 +76,11 @@ class Client:
         options = self._cluster.options
         think_us = options.think_ms * US_PER_MS
         if options.same_millisecond:  # all clients act at the same moments
-            now = self._cluster.agenda.now_us
-            wait = think_us - (now - self._cluster.agenda.start_us) % think_us
+            now = self._cluster.timeline.now_us
+            wait = think_us - (now - self._cluster.timeline.start_us) % think_us
         else:
             wait = self._source.delay_us(think_us)
-        self._cluster.agenda.after(wait, self._next)
+        self._cluster.timeline.after(wait, self._next)
 
     def _next(self) -> None:
         if self.left <= 0 or self._cluster.over:
@@ -129,10 +129,10 @@ class Client:
         process = self._node()
         request.first_node = request.first_node or process.name
         cause = f"{self.name}/{self._number}/{request.tries}"
-        self._cluster.agenda.after(
+        self._cluster.timeline.after(
             self._source.delay_us(WAY_US), self._arrive, request, process, cause
         )
-        self._cluster.agenda.after(PATIENCE_US, self._impatient, request, request.tries)
+        self._cluster.timeline.after(PATIENCE_US, self._impatient, request, request.tries)
         self._asked(request, process, cause)
 
     def _asked(self, request: Request, process: Process, cause: str) -> None:
@@ -140,7 +140,7 @@ class Client:
         self._cluster.log.line(self.name, f"asks {process.name} to {request.kind} {keys}")
         self._cluster.history.append(
             Asked(
-                self._cluster.agenda.now_us,
+                self._cluster.timeline.now_us,
                 self.name,
                 cause,
                 process.name,
@@ -189,7 +189,7 @@ class Client:
             self._cluster.seen["answer lost on its way to the client"] += 1
             return
         wait = self._source.delay_us(WAY_US)
-        self._cluster.agenda.after(wait, self._told, request, tries, process, cause, outcome)
+        self._cluster.timeline.after(wait, self._told, request, tries, process, cause, outcome)
 
     def _impatient(self, request: Request, tries: int) -> None:
         if not request.done and request.tries == tries:
@@ -199,7 +199,7 @@ class Client:
     def _told(
         self, request: Request, tries: int, process: Process, cause: str, outcome: Outcome
     ) -> None:
-        told = told_of(self._cluster.agenda.now_us, self.name, cause, process, outcome)
+        told = told_of(self._cluster.timeline.now_us, self.name, cause, process, outcome)
         self._cluster.history.append(told)
         self._cluster.log.line(self.name, f"is told {told.outcome} by {process.name} of {cause}")
         self._cluster.counts[told.outcome.partition(":")[0]] += 1
@@ -213,7 +213,7 @@ class Client:
             return
         if isinstance(outcome, Refusal) and outcome.retry_after_ms:
             self._home = self._source.choice(self._cluster.names)
-            self._cluster.agenda.after(
+            self._cluster.timeline.after(
                 outcome.retry_after_ms * US_PER_MS, self._impatient, request, tries
             )
             return
@@ -244,7 +244,7 @@ class Client:
                 self._home = self._source.choice(self._cluster.names)
                 then()
 
-        self._cluster.agenda.after(PATIENCE_US, impatient)
+        self._cluster.timeline.after(PATIENCE_US, impatient)
         if self._cluster.open_to_clients(process):
             process.read(key, token, READ_WAIT_US, shown)
 
@@ -260,7 +260,7 @@ class Client:
         sight = None if refused else sight_of(key, record)
         self._cluster.history.append(
             Read(
-                self._cluster.agenda.now_us,
+                self._cluster.timeline.now_us,
                 self.name,
                 process.name,
                 self.tenant,
@@ -321,14 +321,14 @@ class Loader:
         for _ in range(min(self.PER_TURN, self.left)):
             self._write(process)
         self.left -= self.PER_TURN
-        cluster.agenda.after(self.TURN_US, self._turn, process)
+        cluster.timeline.after(self.TURN_US, self._turn, process)
 
     def _write(self, process: Process) -> None:
         self._number += 1
         cause = f"loader/{self._number}"
         tenant = self._cluster.tenants[0]
         work = self._cluster.workload.load(Writer(tenant, "loader", self._number))
-        now = self._cluster.agenda.now_us
+        now = self._cluster.timeline.now_us
         self._cluster.history.append(
             Asked(now, "loader", cause, process.name, tenant, "put", work.keys, "", repr(work.body))
         )
@@ -336,7 +336,7 @@ class Loader:
         process.submit(command, lambda outcome: self._told(process, cause, outcome))
 
     def _told(self, process: Process, cause: str, outcome: Outcome) -> None:
-        now = self._cluster.agenda.now_us
+        now = self._cluster.timeline.now_us
         self._cluster.seen["backlog"] += isinstance(outcome, Accepted)
         self._cluster.history.append(told_of(now, "loader", cause, process, outcome))
 

@@ -15,15 +15,15 @@ from konkordat.kernel.record import Record
 from konkordat.replica.messages import PeerJoined, PeerLeft
 from konkordat.store.port import RecordWrite, WriteSet
 from konkordat.testing import history as past
-from konkordat.testing.agenda import US_PER_MS, Agenda
 from konkordat.testing.disk import MemoryDisk
 from konkordat.testing.domain import trial_tenant
-from konkordat.testing.journal import Log
 from konkordat.testing.network import Network
 from konkordat.testing.options import NODES, Options
 from konkordat.testing.process import Process
 from konkordat.testing.randomness import Source
 from konkordat.testing.recorder import Recorder
+from konkordat.testing.runlog import Log
+from konkordat.testing.timeline import US_PER_MS, Timeline
 from konkordat.testing.workloads import WORKLOADS
 
 LEASE_US: Final = 1_000_000  # after which a link notices that its other end is gone
@@ -45,8 +45,8 @@ class Cluster:
         disk: Callable[[NodeName], MemoryDisk] = MemoryDisk,
     ) -> None:
         self.options = options
-        self.agenda = Agenda()
-        self.log = Log(self.agenda, show)
+        self.timeline = Timeline()
+        self.log = Log(self.timeline, show)
         self.seen: Counter[str] = Counter()  # situations that a campaign must have met
         self.faults: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()  # of operations, by how they ended
@@ -63,7 +63,9 @@ class Cluster:
         self.slept_us = 0  # time in which nobody did anything
         self.agreed_after_us = -1  # the last fault; -1 = never
         self._source = Source(f"cluster/{options.seed}")
-        self.network = Network(self.names, self.agenda, self._source.fork("network"), self._deliver)
+        self.network = Network(
+            self.names, self.timeline, self._source.fork("network"), self._deliver
+        )
         self.recorder = Recorder(self)
         self.processes = {
             name: Process(disk(name), self, self._source.fork(f"process/{name}"))
@@ -87,7 +89,7 @@ class Cluster:
         if why.startswith("PowerLost") and process.disk.lose_power():
             self.seen["unsynced commits lost"] += 1
         if why.startswith("OwnHistoryLostError"):
-            process.disk.mint(process.clock.machine_ms(self.agenda.now_ms))
+            process.disk.mint(process.clock.machine_ms(self.timeline.now_ms))
         self.links_changed()
         self.start_later(process, self._source.randint(1, 1_000_000))
 
@@ -106,7 +108,7 @@ class Cluster:
         self.links_changed()
 
     def start_later(self, process: Process, wait_us: int) -> None:
-        self.agenda.after(wait_us, self.start, process)
+        self.timeline.after(wait_us, self.start, process)
 
     def stop(self, process: Process, why: str) -> None:
         """A fault ends a process."""
@@ -141,13 +143,13 @@ class Cluster:
             record, summary_of(before), summary_of(record), self.domain.parent(record)
         )
         process.disk.put(WriteSet(Hlc(0), records=(write,)))
-        self.history.append(past.Spoilt(self.agenda.now_us, process.name, record.key))
+        self.history.append(past.Spoilt(self.timeline.now_us, process.name, record.key))
         self.log.line(process.name, f"has {record.key.id} spoilt")
         self.start_later(process, LOOK_US)
 
     def mint(self, process: Process) -> None:
         """What `konkordat restore` does."""
-        process.disk.mint(process.clock.machine_ms(self.agenda.now_ms))
+        process.disk.mint(process.clock.machine_ms(self.timeline.now_ms))
 
     def restore_untold(self, process: Process, backup: int) -> None:
         """An old content under the old incarnation; kept from clients until its peers had their say."""
@@ -155,7 +157,7 @@ class Cluster:
         self._replace(process, "restored untold", backup)
         self._blocked.add(process.name)
         self.start(process)
-        self.agenda.after(
+        self.timeline.after(
             UNTOLD_WAIT_US, self._believe, process, process.disk.origin, len(self.names) - 1
         )
 
@@ -180,7 +182,7 @@ class Cluster:
                 elsewhere = joined(elsewhere, other.disk.frontier())
         self.history.append(
             past.DiskChanged(
-                self.agenda.now_us,
+                self.timeline.now_us,
                 process.name,
                 why,
                 process.disk.frontier(),
@@ -193,8 +195,8 @@ class Cluster:
 
     def links_changed(self) -> None:
         """Links notice, after a while, who is there."""
-        self.agenda.after(NOTICE_US, self._look, True)
-        self.agenda.after(LEASE_US, self._look, False)
+        self.timeline.after(NOTICE_US, self._look, True)
+        self.timeline.after(LEASE_US, self._look, False)
 
     def _look(self, appeared: bool) -> None:
         """Tell processes of peers that appeared, or that are gone."""
@@ -222,12 +224,12 @@ class Cluster:
             process.disk.fail_no_more()
             if process.paused:
                 process.resume()
-            ahead = process.up and process.now_ms() > self.agenda.now_ms + WARP_OVER_MS
+            ahead = process.up and process.now_ms() > self.timeline.now_ms + WARP_OVER_MS
             if ahead:  # its operator sees that it runs ahead of its machine
                 self.stop(process, "clock corrected")
             self.start(process)
         self.links_changed()
-        self.history.append(past.Healed(self.agenda.now_us))
+        self.history.append(past.Healed(self.timeline.now_us))
         self.log.line("cluster", "healed")
 
     def await_agreement(self) -> bool:
@@ -235,10 +237,10 @@ class Cluster:
         began_us = self.awake_us
         until = began_us + self.options.deadline_ms * US_PER_MS
         while self.awake_us < until:
-            self.agenda.run_for(LOOK_US)
+            self.timeline.run_for(LOOK_US)
             if self.agree():
                 self.agreed_after_us = self.awake_us - began_us
-                self.history.append(past.Agreed(self.agenda.now_us))
+                self.history.append(past.Agreed(self.timeline.now_us))
                 self.log.line("cluster", "agrees")
                 return True
             ahead_ms = self._stamped_ahead_ms()
@@ -247,24 +249,24 @@ class Cluster:
                 self.seen["waited for stamps from the future"] += 1
                 self.sleep(ahead_ms)
         why = self.disagreement()
-        self.history.append(past.GaveUp(self.agenda.now_us, why))
+        self.history.append(past.GaveUp(self.timeline.now_us, why))
         self.log.line("cluster", f"does not agree: {why}")
         return False
 
     @property
     def awake_us(self) -> int:
         """How long the world was awake until now."""
-        return self.agenda.now_us - self.agenda.start_us - self.slept_us
+        return self.timeline.now_us - self.timeline.start_us - self.slept_us
 
     def sleep(self, ms: int) -> None:
         """Time passes for everybody, and nobody does anything in it."""
         self.log.line("cluster", f"sleeps for {ms} ms")
-        self.agenda.leap(ms * US_PER_MS)
+        self.timeline.leap(ms * US_PER_MS)
         self.slept_us += ms * US_PER_MS
 
     def _stamped_ahead_ms(self) -> int:
-        latest = [p.disk.journal[-1].hlc for p in self.processes.values() if p.disk.journal]
-        return max((ms_of(hlc) for hlc in latest), default=0) - self.agenda.now_ms
+        latest = [p.disk.commits[-1].hlc for p in self.processes.values() if p.disk.commits]
+        return max((ms_of(hlc) for hlc in latest), default=0) - self.timeline.now_ms
 
     def agree(self) -> bool:
         """True when all nodes run, and have the same frontier and digest."""

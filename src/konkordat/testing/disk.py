@@ -1,6 +1,6 @@
 """A disk under a test's control: what was made durable survives, and only that.
 
-The store on it is the real memory store. Every commit is also kept in a journal, from which the disk is made anew: as
+The store on it is the real memory store. Every commit is also kept by itself, and from these the disk is made anew: as
 of its last sync after a power loss, or as of long ago when somebody puts an old backup back.
 """
 
@@ -62,8 +62,8 @@ class MemoryDisk:
 
     def __init__(self, node: NodeName) -> None:
         self.node = node
-        self.journal: list[WriteSet] = []
-        self.synced = 0  # of the journal: what survives a loss of power
+        self.commits: list[WriteSet] = []
+        self.synced = 0  # of the commits: what survives a loss of power
         # A disk that lies: it says a commit is durable and means that it will be, some commits later.
         self.sync_every = 1
         self.watcher: Watcher | None = None  # told of each commit, once it is durable
@@ -71,7 +71,7 @@ class MemoryDisk:
         self.fails_with = ""  # what becomes of the next commit
         self._lives = 0
         self._store: Applies | None = None  # of the latest process
-        self._data: Data | None = None  # None: to be made from the journal
+        self._data: Data | None = None  # None: to be made from the commits
         self.origin = Origin("")
         self.mint(START_MS)
 
@@ -93,7 +93,7 @@ class MemoryDisk:
         if self._data is None:
             self._data = Data(self.node, self.origin)
             store = MemoryStore(self._data)
-            for write in self.journal:
+            for write in self.commits:
                 store.commit(write)
         return self._data
 
@@ -106,9 +106,9 @@ class MemoryDisk:
         if self.fails_with.startswith("before"):
             self._fail()
         store.apply(write)
-        self.journal.append(write)
-        if len(self.journal) - self.synced >= self.sync_every:
-            self.synced = len(self.journal)
+        self.commits.append(write)
+        if len(self.commits) - self.synced >= self.sync_every:
+            self.synced = len(self.commits)
         if self.watcher is not None:
             self.watcher(write)
         if self.fails_with:
@@ -117,8 +117,8 @@ class MemoryDisk:
     def put(self, write: WriteSet) -> None:
         """Change the content while no process runs."""
         self._put(write)
-        self.journal.append(write)
-        self.synced = len(self.journal)
+        self.commits.append(write)
+        self.synced = len(self.commits)
 
     def _put(self, write: WriteSet) -> None:
         MemoryStore(self.data()).commit(write)
@@ -145,14 +145,14 @@ class MemoryDisk:
     def lose_power(self) -> int:
         """The process is gone, and with it what was not synced; how many commits that were."""
         self.fails_with = ""
-        unsynced = len(self.journal) - self.synced
+        unsynced = len(self.commits) - self.synced
         if unsynced:
             self._cut_back(self.synced)
         return unsynced
 
     def backup(self) -> int:
         """A name for the present content."""
-        return len(self.journal)
+        return len(self.commits)
 
     def restore(self, backup: int) -> None:
         """Put an old content back. Who does that must `mint`, or sequence numbers are used twice."""
@@ -170,12 +170,12 @@ class MemoryDisk:
         return self.origin
 
     def _cut_back(self, length: int) -> None:
-        del self.journal[length:]
+        del self.commits[length:]
         self.synced = length
         self._renew()
 
     def _renew(self) -> None:
-        """What is on the disk is to be made from the journal."""
+        """What is on the disk is to be made from the commits."""
         self._data = self._store = None
 
 

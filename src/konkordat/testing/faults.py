@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 from konkordat.kernel.ids import NodeName, RecordKey
 from konkordat.store.port import PAGE_ROWS_MAX
 from konkordat.testing import rogue
-from konkordat.testing.agenda import US_PER_MS
 from konkordat.testing.disk import FAILURES
 from konkordat.testing.history import Entry, FinalBatch
 from konkordat.testing.network import Conditions, pairs_between
 from konkordat.testing.oracle import entries_of, records_of
 from konkordat.testing.process import Process
 from konkordat.testing.randomness import Source
+from konkordat.testing.timeline import US_PER_MS
 
 if TYPE_CHECKING:
     from konkordat.testing.cluster import Cluster
@@ -97,7 +97,7 @@ def flapping(cluster: Cluster, source: Source) -> Undo:
         elif going[0]:
             undo_last.append(_cut(cluster, lines, source))
         if going[0]:
-            cluster.agenda.after(source.randint(50_000, 800_000), turn)
+            cluster.timeline.after(source.randint(50_000, 800_000), turn)
 
     turn()
 
@@ -407,7 +407,7 @@ class Plan:
             for _ in range(self._source.randint(1, options.faults_at_once)):
                 self.strike()
         wait = self._source.delay_us(options.window_ms * US_PER_MS)
-        self._cluster.agenda.after(wait, self._window)
+        self._cluster.timeline.after(wait, self._window)
 
     def strike(self) -> None:
         """One more fault."""

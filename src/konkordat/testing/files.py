@@ -65,9 +65,9 @@ class SqliteDisk(MemoryDisk):
             return self._inner
         self._directory = self._folder / str(next(self._numbers))
         self._inner = self._opened()
-        for write in self.journal:
+        for write in self.commits:
             self._inner.commit(write)
-        if self.journal:
+        if self.commits:
             return self._reopened()
         return self._inner
 

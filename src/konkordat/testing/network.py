@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from konkordat.kernel.ids import NodeName
-from konkordat.testing.agenda import Agenda
 from konkordat.testing.randomness import Source
+from konkordat.testing.timeline import Timeline
 
 HELD_MAX: Final = (
     2_000  # frames that a clogged line keeps; like a full socket it loses what comes after
@@ -51,11 +51,11 @@ class Network:
     """All lines between some nodes."""
 
     def __init__(
-        self, names: Sequence[NodeName], agenda: Agenda, source: Source, deliver: Deliver
+        self, names: Sequence[NodeName], timeline: Timeline, source: Source, deliver: Deliver
     ) -> None:
         self.names = list(names)
         self.counts: Counter[str] = Counter()  # what happened to frames
-        self._agenda = agenda
+        self._agenda = timeline
         self._source = source
         self._deliver = deliver
         self.lines = {

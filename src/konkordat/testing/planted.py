@@ -101,8 +101,8 @@ def _frontier_before_data(stack: ExitStack) -> None:
         if self.fails_with == "before power":
             half = WriteSet(write.hlc, write.log)
             store.apply(half)
-            self.journal.append(half)
-            self.synced = len(self.journal)
+            self.commits.append(half)
+            self.synced = len(self.commits)
         fail(self, store, write)
 
     replace(stack, MemoryDisk, "commit", commit)
@@ -145,8 +145,8 @@ def _audit_outside(stack: ExitStack) -> None:
         if self.fails_with == "before power":
             half = msgspec.structs.replace(write, log=(), history=())
             store.apply(half)
-            self.journal.append(half)
-            self.synced = len(self.journal)
+            self.commits.append(half)
+            self.synced = len(self.commits)
         original(self, store, write)
 
     replace(stack, MemoryDisk, "commit", commit)

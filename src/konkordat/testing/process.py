@@ -34,12 +34,12 @@ from konkordat.replica.messages import (
 from konkordat.replica.replica import Replica
 from konkordat.replica.settings import TICK_MS, ReplicaSettings
 from konkordat.store.port import CorruptStoreError, Reader, Store, StoreWriteError
-from konkordat.testing.agenda import US_PER_MS, Agenda
 from konkordat.testing.clock import SkewedClock
 from konkordat.testing.disk import MemoryDisk, PowerLost
-from konkordat.testing.journal import Log
 from konkordat.testing.network import Network
 from konkordat.testing.randomness import Source
+from konkordat.testing.runlog import Log
+from konkordat.testing.timeline import US_PER_MS, Timeline
 from konkordat.wire.codec import Codec
 from konkordat.wire.errors import WireError
 from konkordat.wire.messages import Message, Page
@@ -58,7 +58,7 @@ Shown = Callable[[Record | None, Mapping[Origin, int]], None]
 class World(Protocol):
     """What processes share."""
 
-    agenda: Agenda
+    timeline: Timeline
     network: Network
     log: Log
     seen: Counter[str]
@@ -90,7 +90,7 @@ class Process:
         self._life = 0  # what was planned in an earlier life does not happen
         self._inbox: list[Input] = []
         self._answers: dict[str, Answer] = {}
-        self._planned = False  # a drain is on the agenda
+        self._planned = False  # a drain is on the timeline
         self._busy_until_us = 0
         self._ticking = False  # a tick waits in the inbox
         self._stopped_midway: list[list[Effect]] = []  # committed, and paused before it was told
@@ -100,18 +100,20 @@ class Process:
     def start(self) -> None:
         """A new process on what the disk has."""
         assert self.replica is None
-        agenda = self._world.agenda
+        timeline = self._world.timeline
         self._life += 1
-        self.clock.restart(agenda.now_ms)
+        self.clock.restart(timeline.now_ms)
         self.store = self.disk.open()
-        settings = ReplicaSettings(CLUSTER, api_url=f"sim://{self.name}", started_ms=agenda.now_ms)
+        settings = ReplicaSettings(
+            CLUSTER, api_url=f"sim://{self.name}", started_ms=timeline.now_ms
+        )
         self.replica = Replica(self.store, self._world.domain, self._world.policies, settings)
         self._codec = Codec(CLUSTER, self.name)
         self._inbox, self._answers, self._stopped_midway = [], {}, []
         self._planned = self._ticking = self.paused = False
         self._busy_until_us = 0
         self.fate = None
-        agenda.after(self._source.randrange(TICK_MS * US_PER_MS), self._tick, self._life)
+        timeline.after(self._source.randrange(TICK_MS * US_PER_MS), self._tick, self._life)
 
     def die(self) -> None:
         """The process is gone, with everything that was only in its memory."""
@@ -140,7 +142,7 @@ class Process:
 
     def now_ms(self) -> int:
         """The time as this process is told."""
-        return self.clock.now_ms(self._world.agenda.now_ms)
+        return self.clock.now_ms(self._world.timeline.now_ms)
 
     # What comes in -------------------------------------------------------------------------------
 
@@ -179,7 +181,7 @@ class Process:
 
     def read(self, key: RecordKey, token: Mapping[Origin, int], wait_us: int, shown: Shown) -> None:
         """A client's read: shown once this node has what the token names; (None, {}) when it has not in time."""
-        self._read(self._life, key, token, self._world.agenda.now_us + wait_us, shown)
+        self._read(self._life, key, token, self._world.timeline.now_us + wait_us, shown)
 
     def _read(
         self, life: int, key: RecordKey, token: Mapping[Origin, int], until_us: int, shown: Shown
@@ -191,10 +193,10 @@ class Process:
             if covers(frontier, token):
                 shown(self._reader().load([key]).get(key), frontier)
                 return
-            if self._world.agenda.now_us >= until_us:
+            if self._world.timeline.now_us >= until_us:
                 shown(None, {})
                 return
-        self._world.agenda.after(READ_TRY_US, self._read, life, key, token, until_us, shown)
+        self._world.timeline.after(READ_TRY_US, self._read, life, key, token, until_us, shown)
 
     def _reader(self) -> Reader:
         """Reads go around the replica, as in production."""
@@ -214,15 +216,15 @@ class Process:
         if not self._ticking:
             self._ticking = True
             self._put(Tick())
-        self._world.agenda.after(TICK_MS * US_PER_MS, self._tick, life)
+        self._world.timeline.after(TICK_MS * US_PER_MS, self._tick, life)
 
     # What is done with it ------------------------------------------------------------------------
 
     def _wake(self) -> None:
         if not self._planned and self._inbox and not self.paused and self.replica is not None:
             self._planned = True
-            wait = max(self._busy_until_us - self._world.agenda.now_us, 0) + THINK_US
-            self._world.agenda.after(wait, self._drain, self._life)
+            wait = max(self._busy_until_us - self._world.timeline.now_us, 0) + THINK_US
+            self._world.timeline.after(wait, self._drain, self._life)
 
     def _drain(self, life: int) -> None:
         if life != self._life:
@@ -233,7 +235,7 @@ class Process:
         inputs = self._inbox[:DRAIN_INPUTS_MAX]
         del self._inbox[:DRAIN_INPUTS_MAX]
         self._ticking = any(isinstance(i, Tick) for i in self._inbox)
-        commits = len(self.disk.journal)
+        commits = len(self.disk.commits)
         try:
             effects = self.replica.handle(inputs, self.now_ms())
         except (PowerLost, StoreWriteError, OwnHistoryLostError, CorruptStoreError) as error:
@@ -242,16 +244,16 @@ class Process:
         except Exception as error:  # noqa: BLE001 - a bug in a node is a finding, and not the end of the simulation
             self._end(error, unexpected=True)
             return
-        agenda = self._world.agenda
+        timeline = self._world.timeline
         wait = THINK_US
-        if len(self.disk.journal) > commits:
+        if len(self.disk.commits) > commits:
             wait = self._source.delay_us(COMMIT_US)
             if self.fate is not None:
-                agenda.after(wait // 2, self.fate)
+                timeline.after(wait // 2, self.fate)
                 self.fate = None
-        self._busy_until_us = agenda.now_us + wait
+        self._busy_until_us = timeline.now_us + wait
         if effects:
-            agenda.after(wait, self._perform, life, effects)
+            timeline.after(wait, self._perform, life, effects)
         self._wake()
 
     def _end(self, error: Exception, unexpected: bool) -> None:

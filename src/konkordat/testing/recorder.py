@@ -34,19 +34,19 @@ class Recorder:
         book = process.store.book
         self._frontiers[process.name] = dict(book.frontier)
         self._roots[process.name] = book.root
-        now = self._cluster.agenda.now_us
+        now = self._cluster.timeline.now_us
         self._cluster.history.append(
             past.Started(now, process.name, book.origin, book.hlc, dict(book.frontier), book.root)
         )
         self._cluster.log.line(process.name, f"starts as {book.origin}")
 
     def stopped(self, process: Process, why: str, unexpected: bool = False) -> None:
-        now = self._cluster.agenda.now_us
+        now = self._cluster.timeline.now_us
         self._cluster.history.append(past.Stopped(now, process.name, why, unexpected))
         self._cluster.log.line(process.name, f"stops: {why}")
 
     def _failed(self, process: Process, how: str) -> None:
-        now = self._cluster.agenda.now_us
+        now = self._cluster.timeline.now_us
         self._cluster.history.append(past.DiskFailed(now, process.name, how))
 
     def _wrote(self, process: Process, write: WriteSet) -> None:
@@ -62,7 +62,7 @@ class Recorder:
         cluster = self._cluster
         cluster.history.append(
             past.Wrote(
-                cluster.agenda.now_us,
+                cluster.timeline.now_us,
                 process.name,
                 process.now_ms(),
                 write.hlc,

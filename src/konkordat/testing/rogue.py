@@ -52,7 +52,7 @@ def poisoned(cluster: Cluster, source: Source, newer: bool = False) -> Origin:
     a release that knows more fields, and means no harm.
     """
     origin = Origin(f"{MALLORY}.{len(cluster.rogues)}")
-    hlc = hlc_at(cluster.agenda.now_ms - source.choice((0, 0, 3_600_000)))
+    hlc = hlc_at(cluster.timeline.now_ms - source.choice((0, 0, 3_600_000)))
     previous = NO_HASH
     bodies = []
     for seq in range(1, source.randint(1, BATCHES) + 1):
@@ -73,7 +73,7 @@ def _poison(
     keys = tuple(change.key for change in changes)
     tenant = keys[0].tenant
     cluster.history.append(
-        Asked(cluster.agenda.now_us, MALLORY, cause, MALLORY, tenant, "poison", keys)
+        Asked(cluster.timeline.now_us, MALLORY, cause, MALLORY, tenant, "poison", keys)
     )
     transaction = Transaction(hlc, changes, f"key:{MALLORY}", cause)
     return seal(Batch(origin, seq, previous, (transaction,)))
@@ -102,11 +102,11 @@ def forged(cluster: Cluster, source: Source) -> None:
     seq = frontier[origin] + source.choice((0, 1, 1))
     key, group = cluster.workload.target(source, cluster.tenants[0])
     change = Change(key, 1, {group: b'"forged"'})
-    transaction = Transaction(hlc_at(cluster.agenda.now_ms), (change,), "key:forger", "forged")
+    transaction = Transaction(hlc_at(cluster.timeline.now_ms), (change,), "key:forger", "forged")
     sealed = seal(Batch(origin, seq, b"\x01" * 32, (transaction,)))
     cluster.history.append(
         Asked(
-            cluster.agenda.now_us,
+            cluster.timeline.now_us,
             MALLORY,
             "forged",
             target.name,

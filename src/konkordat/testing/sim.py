@@ -17,7 +17,6 @@ import msgspec
 
 from konkordat.kernel.ids import NodeName
 from konkordat.testing import history as past
-from konkordat.testing.agenda import US_PER_MS
 from konkordat.testing.checkers import Violation, judge
 from konkordat.testing.clients import Client, Loader
 from konkordat.testing.cluster import Cluster
@@ -26,6 +25,7 @@ from konkordat.testing.faults import Plan
 from konkordat.testing.options import DOMAINS, PROFILES, Options, drawn
 from konkordat.testing.randomness import Source
 from konkordat.testing.seen import situations
+from konkordat.testing.timeline import US_PER_MS
 
 QUIET_US: Final = 1_000_000  # before the first fault
 RUN_US_MAX: Final = (
@@ -44,7 +44,7 @@ class Result(msgspec.Struct, frozen=True):
     options: Options
     hash: str
     violations: tuple[Violation, ...]
-    events: int  # carried out by the agenda
+    events: int  # carried out by the timeline
     virtual_ms: int  # in which nodes ran: without the leaps that were made to wait for stamps from the future
     agreed_after_ms: int  # of that, after the last fault; -1 = never
     counts: dict[str, int]
@@ -67,7 +67,7 @@ def run(
     cluster.begin()
     for client in clients:
         client.begin()
-    cluster.agenda.run_for(QUIET_US)
+    cluster.timeline.run_for(QUIET_US)
     _go_wrong(cluster, clients, source)
     agreed = _recover(cluster, source)
     if agreed:
@@ -89,7 +89,7 @@ def _go_wrong(cluster: Cluster, clients: list[Client], source: Source) -> None:
     while cluster.awake_us < RUN_US_MAX and (
         loader.left > 0 or any(client.left > 0 for client in clients)
     ):
-        cluster.agenda.run_for(100 * US_PER_MS)
+        cluster.timeline.run_for(100 * US_PER_MS)
         if options.leap_ms and source.chance(1 / LEAP_EVERY):
             cluster.sleep(source.randint(1, 2 * options.leap_ms))
     cluster.over = True
@@ -101,7 +101,7 @@ def _recover(cluster: Cluster, source: Source) -> bool:
     cluster.heal()
     if cluster.options.second_fault:
         process = cluster.processes[source.choice(cluster.names)]
-        cluster.agenda.run_for(source.randint(0, 500) * US_PER_MS)
+        cluster.timeline.run_for(source.randint(0, 500) * US_PER_MS)
         cluster.seen["second fault during recovery"] += 1
         cluster.stop(process, "killed while it recovered")
         cluster.start_later(process, source.randint(1, 2_000) * US_PER_MS)
@@ -113,7 +113,7 @@ def _read_at_last(cluster: Cluster, clients: list[Client], source: Source) -> No
     for client in clients:
         for key in source.sample(client.touched, min(LAST_READS, len(client.touched))):
             client.read(key, lambda: None)
-    cluster.agenda.run_for(2_000 * US_PER_MS)
+    cluster.timeline.run_for(2_000 * US_PER_MS)
     cluster.agree()
 
 
@@ -128,7 +128,7 @@ def _result(cluster: Cluster) -> Result:
         cluster.options,
         cluster.log.hash,
         tuple(violations),
-        cluster.agenda.done,
+        cluster.timeline.done,
         cluster.awake_us // US_PER_MS,
         -1 if cluster.agreed_after_us < 0 else cluster.agreed_after_us // US_PER_MS,
         dict(cluster.counts),

@@ -13,7 +13,7 @@ from konkordat.testing.checkers import (
     idempotency,
     liveness,
     poison,
-    sessions,
+    reads,
     tenants,
 )
 from konkordat.testing.checkers.verdict import TOLD_MAX, Violation
@@ -28,7 +28,7 @@ def judge(history: History, domain: Domain) -> list[Violation]:
         convergence.check(history, domain),
         durability.check(history),
         audit.check(history),
-        sessions.check(history),
+        reads.check(history),
         tenants.check(history),
         idempotency.check(history),
         deletions.check(history),

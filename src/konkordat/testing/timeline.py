@@ -11,7 +11,7 @@ from konkordat.testing.clock import START_MS
 US_PER_MS: Final = 1_000
 
 
-class Agenda:
+class Timeline:
     """Plans of calls in virtual microseconds, carried out in order of (time, number)."""
 
     def __init__(self, start_ms: int = START_MS) -> None:

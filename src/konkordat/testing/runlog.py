@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from konkordat.testing.agenda import Agenda
+from konkordat.testing.timeline import Timeline
 
 KEPT_LINES: Final = 400  # of the end of a run, for whoever must find out what went wrong
 
@@ -15,8 +15,8 @@ KEPT_LINES: Final = 400  # of the end of a run, for whoever must find out what w
 class Log:
     """Lines go to the hash, to the tail that is kept, and to `show` where somebody watches."""
 
-    def __init__(self, agenda: Agenda, show: Callable[[str], None] | None = None) -> None:
-        self._agenda = agenda
+    def __init__(self, timeline: Timeline, show: Callable[[str], None] | None = None) -> None:
+        self._agenda = timeline
         self._show = show
         self._hash = hashlib.blake2b(digest_size=16)
         self.lines = 0
@@ -24,8 +24,8 @@ class Log:
 
     def line(self, who: str, what: str) -> None:
         """One event: when, by whom, what."""
-        agenda = self._agenda
-        text = f"{agenda.now_us - agenda.start_us:>12} {who:<9} {what}"
+        timeline = self._agenda
+        text = f"{timeline.now_us - timeline.start_us:>12} {who:<9} {what}"
         self._hash.update(text.encode() + b"\n")
         self.lines += 1
         self.tail.append(text)
