@@ -1,0 +1,125 @@
+"""A domain may refuse a local command, never a remote change. So what it makes of a record must bear anything that a
+peer can send: or one odd record ends every node that receives it, again at each start.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from konkordat.kernel.hlc import Stamp, hlc_at
+from konkordat.kernel.ids import Group, Origin, record_key
+from konkordat.kernel.policy import Register
+from konkordat.kernel.record import Record
+from konkordat.replica.domain import Domain
+from konkordat.schedule.domain import ScheduleDomain
+from konkordat.testing.domain import TrialDomain
+
+STORED_MAX = 1 << 63  # what a store's integer column holds
+STAMP = Stamp(hlc_at(1_800_000_000_000), Origin("zurich.1"))
+UID = "01970000-b5aa-7d98-8cf4-f61630a067b7"
+
+numbers = st.integers(-(1 << 70), 1 << 70) | st.floats() | st.integers(-2, 200)
+texts = st.sampled_from(
+    [
+        UID,
+        "",
+        "room-0",
+        "2027-06-01T09:00",
+        "9999-12-31T23:59",
+        "0001-01-01T00:00",
+        "2027-03-28T02:30",
+        "2027-02-30T25:61",
+        "Europe/Zurich",
+        "../../etc/passwd",
+        "Europe/",
+        "\x00",
+    ]
+) | st.text(max_size=8)
+scalars = st.none() | st.booleans() | numbers | texts
+nested = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=3)
+)
+slots = st.fixed_dictionaries(
+    {},
+    optional={
+        "room": texts | numbers,
+        "booth": texts | numbers,
+        "local_start": texts | numbers,
+        "time_zone": texts | numbers,
+        "duration_minutes": numbers | texts,
+        "fold": numbers | texts,
+    },
+)
+bookings = st.tuples(texts, numbers, numbers, numbers).map(list)
+
+
+def encoded(value: Any) -> bytes:
+    """JSON as a careless peer writes it: NaN, 1e999 and lone surrogates included."""
+    return json.dumps(value).encode()
+
+
+values = (slots | bookings | nested).map(encoded) | st.binary(max_size=40)
+COLLECTIONS = (
+    "sessions",
+    "rooms",
+    "booths",
+    "events",
+    "venues",
+    "speakers",
+    "bookings",
+    "resources",
+)
+GROUPS = (
+    *("slot", "state", "title.de", "speakers", "event", "venue", "parent", "capacity"),
+    *("max_concurrent", "setup_minutes", "teardown_minutes", "turnaround_minutes"),
+    *("bookable_hours", "start_date", "end_date", "time_zone", "day_starts_at", "?"),
+)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Record:
+    written = draw(st.dictionaries(st.sampled_from(GROUPS), values, max_size=6))
+    fields = {Group(group): Register(STAMP, value) for group, value in written.items()}
+    life = draw(st.integers(1, 4))
+    tenant = draw(st.sampled_from(["acme", "_system"]))
+    key = record_key(tenant, draw(st.sampled_from(COLLECTIONS)), draw(st.sampled_from([UID, "x"])))
+    return Record(key, life, fields if life % 2 else {}, STAMP, STAMP)
+
+
+@pytest.mark.parametrize("domain", [ScheduleDomain(), TrialDomain()], ids=["schedule", "trial"])
+@given(record=records())
+def test_a_domain_makes_something_sound_of_any_record(domain: Domain, record: Record) -> None:
+    for claim in domain.claims(record):
+        assert claim.start_ms < claim.until_ms
+        assert claim.start_ms >= -STORED_MAX
+        assert claim.until_ms < STORED_MAX
+        assert 0 <= claim.quantity < STORED_MAX
+        assert claim.id.owner == record.key
+        assert claim.resource.tenant == record.key.tenant
+        owner = domain.capacity_owner(claim.resource)
+        assert owner is None or domain.owned_resource(owner) in (None, claim.resource)
+    assert domain.capacity(record) >= 0
+    assert isinstance(domain.parent(record), str)
+    if not record.alive:
+        assert not domain.claims(record)
+
+
+@pytest.mark.parametrize("domain", [ScheduleDomain(), TrialDomain()], ids=["schedule", "trial"])
+@given(record=records(), other=records())
+def test_only_the_groups_that_a_domain_names_change_what_is_scarce(
+    domain: Domain, record: Record, other: Record
+) -> None:
+    """Or a change of another group would leave the index of claims behind."""
+    relevant = domain.claim_groups(record.key.collection)
+    changed = {g: r for g, r in other.fields.items() if g not in relevant}
+    kept = {g: r for g, r in record.fields.items() if g in relevant}
+    if not record.alive:
+        return
+    after = Record(record.key, record.life, {**changed, **kept}, STAMP, STAMP)
+    assert list(domain.claims(after)) == list(domain.claims(record))
+    assert domain.capacity(after) == domain.capacity(record)
