@@ -18,7 +18,7 @@ from konkordat.testing.planted import BUGS, SEEDS_MAX, PlantedBug, hunt
 from konkordat.testing.seen import REQUIRED
 from konkordat.testing.sim import run
 
-SEEDS = int(os.environ.get("KONKORDAT_SEEDS") or 60)
+SEEDS = int(os.environ.get("KONKORDAT_SEEDS") or ENOUGH_SEEDS)
 LONG_SEEDS = int(os.environ.get("KONKORDAT_LONG_SEEDS") or 2)
 FIRST_SEED = int(os.environ.get("KONKORDAT_FIRST_SEED") or 0)
 JOBS = int(os.environ.get("KONKORDAT_JOBS") or 1)
