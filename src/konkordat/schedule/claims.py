@@ -154,8 +154,10 @@ def owned_resource(key: RecordKey) -> Resource | None:
 
 
 def capacity_of(owner: Record | None) -> int:
-    """How many sessions a place may host at one time."""
-    return sensible_capacity(value_of(owner, MAX_CONCURRENT) if owner else None)
+    """How many sessions a place may host at one time. Of a record that is no room, whatever it says: one."""
+    if owner is None or owner.key.collection != ROOMS:
+        return 1
+    return sensible_capacity(value_of(owner, MAX_CONCURRENT))
 
 
 def sensible_capacity(value: Any) -> int:
