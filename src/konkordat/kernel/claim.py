@@ -27,6 +27,7 @@ class ClaimState(StrEnum):
     CONFIRMED = "confirmed"
     DISPLACED = "displaced"
     RELEASED = "released"
+    EXPIRED = "expired"
 
 
 class Resource(NamedTuple):

@@ -47,8 +47,11 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
 class Commit:
     """The working state of one commit. Fulfils the View on which commands are decided."""
 
-    def __init__(self, store: Reader, domain: Domain, policies: Policies, now_ms: int) -> None:
+    def __init__(
+        self, store: Reader, domain: Domain, policies: Policies, now_ms: int, roster: int = 0
+    ) -> None:
         self.now_ms = now_ms
+        self.roster = roster
         self._store = store
         self._domain = domain
         self._policies = policies

@@ -7,27 +7,31 @@ copies would diverge.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from konkordat.kernel.claim import Claim, Resource
+from konkordat.kernel.claim import Claim, ClaimId, Resource
 from konkordat.kernel.ids import Collection, Group, RecordKey
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
+from konkordat.kernel.seat import SeatSpec
+
+Records = Callable[[RecordKey], Record | None]  # looks a record up, deleted ones included
 
 
 class View(Protocol):
     """The state a command is decided on: what is committed, and what earlier commands of the same commit wrote."""
 
     now_ms: int
+    roster: int  # version of the latest roster known here; 0 where nobody decides by seats
 
     def record(self, key: RecordKey) -> Record | None:
         """A record, deleted ones included. Free for keys named by `Domain.reads`, one query for any other."""
 
     def granted(self, resource: Resource, start_ms: int, until_ms: int) -> Sequence[Claim]:
-        """The claims that hold a place on a resource in that time."""
+        """The claims that hold a place on a resource in that time, or wait for the decision whether they do."""
 
 
 class Write(NamedTuple):
@@ -44,6 +48,24 @@ class Writes(msgspec.Struct, frozen=True):
     writes: tuple[Write, ...]
     notes: Any = None  # handed back to whoever sent the command (warnings, what happened to a slot)
     reason: str = ""  # why a rule was overridden, for the audit trail
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What a record says about one of its claims beside the claim itself."""
+
+    # Other places that would do, in order of liking. Same id and stamp as the claim; ALTERNATIVES_MAX at most.
+    alternatives: tuple[Claim, ...] = ()
+    # Claims, of whatever record, whose places are let go when this one is granted, and only then. A claim's own old
+    # place is let go in any case.
+    replaces: tuple[ClaimId, ...] = ()
+    # Granted only with all claims of the same stamp and the same seat that say so too, or not at all.
+    together: bool = False
+    waits: bool = False  # asked again, in order of stamps, when it was denied and a place frees
+    # The place is let go by itself then, Unix ms; 0: never.
+    expires_ms: int = 0
+
+
+PLAIN_CLAIM = Wanted()
 
 
 class Domain(Protocol):
@@ -68,6 +90,18 @@ class Domain(Protocol):
 
     def capacity(self, owner: Record | None) -> int:
         """How much there is. Of a record not (yet) seen: the default."""
+
+    def seat(self, resource: Resource, records: Records) -> SeatSpec | None:
+        """The seat that decides the claims on a resource. It must not depend on anything that may change while places
+        are granted. None: not known, as long as a record is not here that tells; such claims wait. Never asked for
+        claims of quantity 0, which nobody decides.
+        """
+
+    def seat_of(self, record: Record) -> SeatSpec | None:
+        """The seat that exists because of this record (a venue), whether anything was claimed there or not."""
+
+    def wanted(self, record: Record, claim: Claim) -> Wanted:
+        """More about one of `claims(record)`; `PLAIN_CLAIM` if there is no more to it."""
 
     def parent(self, record: Record) -> str:
         """What the record belongs to, for listing: an event's id, or ""."""

@@ -23,8 +23,9 @@ from konkordat.kernel.claim import Claim, Resource
 from konkordat.kernel.ids import Collection, Group, RecordId, RecordKey
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
-from konkordat.replica.domain import View, Writes
-from konkordat.schedule import claims
+from konkordat.kernel.seat import SeatSpec
+from konkordat.replica.domain import PLAIN_CLAIM, Records, View, Wanted, Writes
+from konkordat.schedule import claims, seats
 from konkordat.schedule.commands import (
     NULL,
     WARNINGS_MAX,
@@ -72,6 +73,15 @@ class ScheduleDomain:
 
     def capacity(self, owner: Record | None) -> int:
         return claims.capacity_of(owner)
+
+    def seat(self, resource: Resource, records: Records) -> SeatSpec | None:
+        return seats.seat_for(resource, records)
+
+    def seat_of(self, record: Record) -> SeatSpec | None:
+        return seats.seat_of(record)
+
+    def wanted(self, record: Record, claim: Claim) -> Wanted:  # noqa: ARG002 - the port's
+        return PLAIN_CLAIM
 
     def parent(self, record: Record) -> str:
         """A session belongs to its event, a room or booth to its venue."""

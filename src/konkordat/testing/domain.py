@@ -13,11 +13,12 @@ import msgspec
 
 from konkordat.kernel import canonical
 from konkordat.kernel.claim import Claim, ClaimId, Resource
-from konkordat.kernel.ids import Collection, Group, RecordKey, Tenant, record_key
+from konkordat.kernel.ids import Collection, Group, NodeName, RecordKey, Tenant, record_key
 from konkordat.kernel.policy import Register
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
-from konkordat.replica.domain import View, Write, Writes
+from konkordat.kernel.seat import Decide, SeatId, SeatSpec
+from konkordat.replica.domain import PLAIN_CLAIM, Records, View, Wanted, Write, Writes
 
 ITEMS: Final = Collection("items")
 BOOKINGS: Final = Collection("bookings")
@@ -81,6 +82,10 @@ def capacity_of(resource: str, capacity: int, tenant: str = "acme") -> Put:
 
 class TrialDomain:
     """Fulfils `replica.domain.Domain`."""
+
+    def __init__(self, decided_at: str = "", decide: Decide = Decide.MAJORITY) -> None:
+        self.decided_at = NodeName(decided_at)
+        self.decide_by = decide
 
     def reads(self, command: TrialCommand) -> Iterable[RecordKey]:
         if isinstance(command, Together):
@@ -155,6 +160,18 @@ class TrialDomain:
         sound = isinstance(value, int) and not isinstance(value, bool)
         return max(0, value) if sound else CAPACITY_DEFAULT
 
+    def seat(self, resource: Resource, records: Records) -> SeatSpec:  # noqa: ARG002 - the port's
+        """One seat a tenant; its home is the node that `decided_at` names."""
+        return SeatSpec(SeatId(f"{resource.tenant}/{RESOURCES}"), self.decided_at, self.decide_by)
+
+    def seat_of(self, record: Record) -> SeatSpec | None:
+        """A seat begins with the first thing of which there is only so much."""
+        resource = self.owned_resource(record.key)
+        return None if resource is None else self.seat(resource, _nothing)
+
+    def wanted(self, record: Record, claim: Claim) -> Wanted:  # noqa: ARG002 - the port's
+        return PLAIN_CLAIM
+
     def parent(self, record: Record) -> str:
         register = record.fields.get(PARENT)
         try:
@@ -188,3 +205,7 @@ def _fits(command: Book, others: Iterable[Claim], capacity: int) -> bool:
 def trial_tenant(number: int) -> Tenant:
     """A tenant's name for tests that need several."""
     return Tenant(f"tenant-{number}")
+
+
+def _nothing(_key: RecordKey) -> Record | None:
+    return None
