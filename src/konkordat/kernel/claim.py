@@ -73,6 +73,7 @@ class DecidedClaim(msgspec.Struct, frozen=True, gc=False):
     claim: Claim
     state: ClaimState
     against: tuple[ClaimId, ...] = ()
+    expires_ms: int = 0  # the place is let go by itself then, Unix ms; 0: never
 
 
 def in_the_way(claim: Claim, granted: Iterable[Claim], capacity: int) -> tuple[Claim, ...]:

@@ -27,7 +27,7 @@ FAR_MS: Final = 1 << 61
 
 _pack: Final = msgspec.msgpack.Encoder().encode
 Row = tuple[Any, ...]
-"""scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against, checksum"""
+"""scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against, expires_ms, checksum"""
 
 
 def reach_of(claim: Claim) -> int:
@@ -53,6 +53,7 @@ def row_of(
         origins[claim.stamp.origin],
         decided.state.value,
         msgspec.json.encode(against).decode(),
+        decided.expires_ms,
     )
     return (*owner, reach_of(claim), *rest, _checksum((*owner, *rest)))
 
@@ -64,9 +65,8 @@ def _checksum(row: Row) -> int:
 def claim_of(row: Row, scopes: Mapping[int, Scope], origins: Mapping[int, Origin]) -> DecidedClaim:
     """The claim in a row. Raises CorruptStoreError, KeyError for a number not yet known."""
     *checked, expected = row
-    scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against = (
-        checked
-    )
+    scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin = checked[:10]
+    state, against, expires_ms = checked[10:]
     owner = RecordKey(*scopes[scope], RecordId(id))
     if _checksum(tuple(checked)) != expected:
         raise CorruptStoreError(f"claim {part} of {'/'.join(owner)} does not match its checksum")
@@ -78,7 +78,7 @@ def claim_of(row: Row, scopes: Mapping[int, Scope], origins: Mapping[int, Origin
         raise CorruptStoreError(f"claim {part} of {'/'.join(owner)} is damaged") from error
     place = Resource(Tenant(tenant), resource)
     claim = Claim(ClaimId(owner, part), place, start_ms, until_ms, quantity, stamp)
-    return DecidedClaim(claim, decided, rivals)
+    return DecidedClaim(claim, decided, rivals, expires_ms)
 
 
 def _rivals(against: str) -> tuple[ClaimId, ...]:

@@ -45,13 +45,14 @@ VALUES
 DELETE FROM answers WHERE at_ms < ?
 
 -- name: put_claims
-INSERT INTO claims (scope, id, part, tenant, resource, reach, start_ms, until_ms, quantity, hlc, origin, state, against, checksum)
+INSERT INTO claims (scope, id, part, tenant, resource, reach, start_ms, until_ms, quantity, hlc, origin, state, against, expires_ms, checksum)
 VALUES
-(?,?,?,?,?,?,?,?,?,?,?,?,?,?) -- row
+(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) -- row
 ON CONFLICT (scope, id, part) DO UPDATE SET
     tenant = excluded.tenant, resource = excluded.resource, reach = excluded.reach,
     start_ms = excluded.start_ms, until_ms = excluded.until_ms, quantity = excluded.quantity,
-    hlc = excluded.hlc, origin = excluded.origin, state = excluded.state, against = excluded.against, checksum = excluded.checksum
+    hlc = excluded.hlc, origin = excluded.origin, state = excluded.state, against = excluded.against,
+    expires_ms = excluded.expires_ms, checksum = excluded.checksum
 
 -- name: drop_claim
 DELETE FROM claims WHERE scope = ? AND id = ? AND part = ?
@@ -174,14 +175,14 @@ WITH
 (?,?,?,?) -- row
     ),
     class (reach, longest_ms) AS (VALUES (0, 1 << 20), (1, 1 << 24), (2, 1 << 28), (3, 1 << 32), (4, 1 << 61))
-SELECT DISTINCT c.scope, c.id, c.part, c.tenant, c.resource, c.start_ms, c.until_ms, c.quantity, c.hlc, c.origin, c.state, c.against, c.checksum
+SELECT DISTINCT c.scope, c.id, c.part, c.tenant, c.resource, c.start_ms, c.until_ms, c.quantity, c.hlc, c.origin, c.state, c.against, c.expires_ms, c.checksum
 FROM span CROSS JOIN class CROSS JOIN claims AS c INDEXED BY claims_by_time
     ON c.tenant = span.tenant AND c.resource = span.resource AND c.reach = class.reach
     AND c.start_ms > span.start_ms - class.longest_ms AND c.start_ms < span.until_ms
 WHERE c.until_ms > span.start_ms
 
 -- name: claims_of
-SELECT scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against, checksum
+SELECT scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against, expires_ms, checksum
 FROM claims INDEXED BY claims_by_owner WHERE scope = ? AND id IN (?...)
 ORDER BY id, part
 
@@ -216,5 +217,9 @@ SELECT count(*), coalesce(sum(bound < hlc), 0), coalesce(sum(previous >= number)
 -- name: every_answer
 SELECT key_hash, body_hash, origin, seq, position FROM answers
 
+-- name: open_claims
+SELECT scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against, expires_ms, checksum
+FROM claims WHERE state <> 'confirmed' OR expires_ms > 0
+
 -- name: every_claim
-SELECT scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against, checksum FROM claims
+SELECT scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against, expires_ms, checksum FROM claims

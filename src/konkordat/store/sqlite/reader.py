@@ -110,6 +110,10 @@ class SqliteReader:
                 found.setdefault(claim.claim.id.owner, []).append(claim)
         return found
 
+    @reads
+    def open_claims(self) -> list[DecidedClaim]:
+        return sorted(self._claims(self._all("open_claims")), key=lambda d: d.claim.id)
+
     # Log, history, answers ---------------------------------------------------------------------
 
     @reads

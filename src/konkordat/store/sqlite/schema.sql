@@ -97,6 +97,7 @@ CREATE TABLE claims (
     origin   INTEGER NOT NULL,
     state    TEXT NOT NULL,
     against  TEXT NOT NULL,         -- JSON [[tenant, collection, id, part], …]
+    expires_ms INTEGER NOT NULL,    -- 0 for never
     checksum INTEGER NOT NULL       -- CRC-32 over all other columns but number and reach
 ) STRICT;
 CREATE UNIQUE INDEX claims_by_owner ON claims (scope, id, part);
