@@ -116,6 +116,16 @@ TABLE: Final[Mapping[str, Entry]] = {
     "already_exists": Entry(
         409, "A record with this id exists", "Use PUT to replace it, PATCH to change it."
     ),
+    "fixed": Entry(
+        409,
+        "This was settled when the record was made",
+        "Make another record; who decides about places rests on this one.",
+    ),
+    "deleted_for_good": Entry(
+        409,
+        "A record with this id was deleted and does not come back",
+        "Make a new one with another id.",
+    ),
     "in_use": Entry(
         409, "Other records refer to this one", "Delete or change what refers to it first."
     ),

@@ -163,6 +163,7 @@ Features = Annotated[
     ),
 ]
 
+Deciding = Literal["majority", "home"]
 EventState = Literal["draft", "published", "cancelled"]
 SessionState = Literal["draft", "submitted", "accepted", "confirmed", "cancelled"]
 SessionType = Literal[

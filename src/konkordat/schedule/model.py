@@ -95,6 +95,14 @@ class EventBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[f.Id, ...], Meta(max_length=1_000, description="Ids of the venues it takes place at.")
     ] = ()
     state: f.EventState = "draft"
+    region: Annotated[
+        f.Slug | None,
+        Meta(description="Name of the node that decides who gets seats.", examples=["lausanne"]),
+    ] = None
+    decide: Annotated[
+        f.Deciding,
+        Meta(description="When seats of its sessions are confirmed, as with a venue."),
+    ] = "majority"
     url: f.Url | None = None
     external_ids: f.ExternalIds = field(default_factory=dict)
 
@@ -113,6 +121,13 @@ class VenueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         f.Slug | None,
         Meta(description="Name of the node at home here.", examples=["lugano"]),
     ] = None
+    decide: Annotated[
+        f.Deciding,
+        Meta(
+            description="When a place here is confirmed: once a majority of the nodes knows (`majority`), or once the"
+            " node at home does (`home`), for a venue that decides while cut off."
+        ),
+    ] = "majority"
     time_zone: f.TimeZone
     address: Annotated[str, Meta(max_length=f.TITLE_CHARS_MAX)] | None = None
     city: f.Label | None = None

@@ -246,22 +246,6 @@ def test_the_days_of_an_event_written_in_the_same_command_count(world: World) ->
     )
 
 
-def test_moving_a_session_to_another_event_asks_for_that_events_days(world: World) -> None:
-    world.carry_out(
-        create(
-            "events",
-            "autumn",
-            slug="autumn",
-            name={"de": "Herbst"},
-            time_zone="Europe/Zurich",
-            start_date="2027-10-01",
-            end_date="2027-10-02",
-        ),
-        talk("a", slot("09:00")),
-    )
-    assert world.refused(patch("sessions", "a", event=uid("autumn"))).code == "outside_event"
-
-
 def test_a_room_of_another_event_or_venue_is_refused(world: World) -> None:
     world.carry_out(
         create("venues", "elsewhere", name={"de": "x"}, time_zone="Europe/Zurich"),

@@ -38,6 +38,7 @@ class World:
 
     def __init__(self, node: str = "zurich") -> None:
         self.now_ms = NOW_MS
+        self.roster = 1
         self.domain = ScheduleDomain()
         self.records: dict[RecordKey, Record] = {}
         self.log: list[tuple[Change, Stamp]] = []
