@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from support.campaigns import CampaignJudge
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # Hypothesis -----------------------------------------------------------------------------------
@@ -49,6 +51,14 @@ def programme_files() -> Mapping[str, Path]:
     configured = os.environ.get("KONKORDAT_DATA")
     folder = Path(configured) if configured else ROOT.parent / "shared" / "data"
     return ProgrammeFiles((path.name, path) for path in sorted(folder.glob("*.xml")))
+
+
+# Several processes --------------------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the one that leads the run
+        config.pluginmanager.register(CampaignJudge())
 
 
 # Coroutines -----------------------------------------------------------------------------------
@@ -92,6 +102,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for row in rows_of(item):
             tests_of_row[row].append(item.nodeid)
     config.stash[ROWS] = tests_of_row
+    _long_ones_first(items)
+
+
+def _long_ones_first(items: list[pytest.Item]) -> None:
+    """So that no process is alone with a long test while the others are done. A module stays together: its tests share
+    what they start."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -1,44 +1,56 @@
 """Seed after seed of a whole cluster, and every planted bug.
 
-KONKORDAT_SEEDS and KONKORDAT_LONG_SEEDS say how many (the defaults keep this tier under three minutes on one core),
-KONKORDAT_FIRST_SEED from which on, KONKORDAT_JOBS on how many cores.
+The seeds come in chunks, which test processes share; `support.campaigns` adds up what they met, and the run is red if
+that leaves anything out. KONKORDAT_SEEDS and KONKORDAT_LONG_SEEDS say how many, KONKORDAT_FIRST_SEED from which on.
 `python -m konkordat.testing.soak` goes on for as long as it is told.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 
 import msgspec
 import pytest
 
 from konkordat.testing.campaign import ENOUGH_SEEDS, Report, SeedResult, campaign, short_seeds
-from konkordat.testing.options import drawn, drawn_long
+from konkordat.testing.options import Options, drawn, drawn_long
 from konkordat.testing.planted import BUGS, SEEDS_MAX, PlantedBug, hunt
 from konkordat.testing.seen import REQUIRED
 from konkordat.testing.sim import run
+from support.campaigns import PROPERTY, CampaignJudge
 
-SEEDS = int(os.environ.get("KONKORDAT_SEEDS") or ENOUGH_SEEDS)
-LONG_SEEDS = int(os.environ.get("KONKORDAT_LONG_SEEDS") or 2)
+SEEDS = int(os.environ.get("KONKORDAT_SEEDS") or 1_000)
+LONG_SEEDS = int(os.environ.get("KONKORDAT_LONG_SEEDS") or 10)
 FIRST_SEED = int(os.environ.get("KONKORDAT_FIRST_SEED") or 0)
-JOBS = int(os.environ.get("KONKORDAT_JOBS") or 1)
+CHUNK = (
+    25  # seeds to a test: seconds, so that no process is left with much while the others are done
+)
+STARTS = range(FIRST_SEED, FIRST_SEED + SEEDS, CHUNK)
+
+Record = Callable[[str, object], None]
+
+
+def judged(plans: Iterable[Options], record: Record) -> None:
+    """Run seeds; hand what they met to the judge of the whole campaign."""
+    report = campaign(plans)
+    record(PROPERTY, msgspec.json.encode(report).decode())
+    assert not report.failures, report.page()
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3_600)
-def test_no_seed_breaks_an_invariant() -> None:
-    report = campaign(short_seeds(FIRST_SEED, SEEDS), jobs=JOBS)
-    print(report.page())
-    assert not report.red, report.page()
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", STARTS)
+def test_no_seed_breaks_an_invariant(first: int, record_property: Record) -> None:
+    count = min(CHUNK, FIRST_SEED + SEEDS - first)
+    judged(short_seeds(first, count), record_property)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3_600)
-def test_no_long_seed_breaks_an_invariant() -> None:
-    plans = (drawn_long(FIRST_SEED + number) for number in range(LONG_SEEDS))
-    report = campaign(plans, jobs=JOBS)
-    print(report.page())
-    assert not report.red, report.page()
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + LONG_SEEDS))
+def test_no_long_seed_breaks_an_invariant(seed: int, record_property: Record) -> None:
+    judged([drawn_long(seed)], record_property)
 
 
 @pytest.mark.slow
@@ -104,6 +116,56 @@ def test_a_campaign_in_which_a_planted_bug_was_not_found_is_red() -> None:
     report.planted["clock without bound"] = ""
     assert report.red
     assert "NOT FOUND" in report.page()
+
+
+def test_the_parts_of_a_campaign_add_up_to_the_whole() -> None:
+    results = [
+        seed_result(seed, {"lost": seed}, *(["I2: a write is lost"] if seed == 3 else []))
+        for seed in range(6)
+    ]
+    whole, one, other = Report(), Report(), Report()
+    for result in results:
+        whole.add(result)
+        (one if result.options.seed < 2 else other).add(result)
+    one.merge(other)
+    assert one.page() == whole.page()
+    assert one.failures == [(3, "quiet", "I2: a write is lost")]
+
+
+def chunk(seeds: int, seen: dict[str, int] | None = None) -> pytest.TestReport:
+    """What a test process tells of its part of the seeds."""
+    report = Report()
+    for seed in range(seeds):
+        report.add(seed_result(seed, seen))
+    told = [(PROPERTY, msgspec.json.encode(report).decode())]
+    return pytest.TestReport(
+        "chunk", ("", None, ""), {}, "passed", None, "call", user_properties=told
+    )
+
+
+def test_what_one_chunk_met_need_not_be_met_by_the_others() -> None:
+    judge = CampaignJudge()
+    judge.pytest_runtest_logreport(chunk(ENOUGH_SEEDS, {"lost": 1}))
+    assert judge.verdict() is not None
+    judge.pytest_runtest_logreport(chunk(1))
+    assert judge.verdict() is None
+    assert judge.total.seeds == ENOUGH_SEEDS + 1
+
+
+def test_chunks_that_together_never_met_something_make_the_run_red() -> None:
+    judge = CampaignJudge()
+    for _ in range(2):
+        judge.pytest_runtest_logreport(chunk(ENOUGH_SEEDS // 2, {"lost": 1}))
+    verdict = judge.verdict()
+    assert verdict is not None
+    assert verdict.failed
+    assert "late" in str(verdict.longrepr)
+
+
+def test_a_few_seeds_need_not_meet_everything() -> None:
+    judge = CampaignJudge()
+    judge.pytest_runtest_logreport(chunk(ENOUGH_SEEDS // 2, {"lost": 1}))
+    assert judge.verdict() is None
 
 
 def test_a_report_is_also_json() -> None:

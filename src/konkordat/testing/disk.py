@@ -15,12 +15,12 @@ from konkordat.store.memory import Data, MemoryReader, MemoryStore
 from konkordat.store.port import Store, StoreWriteError, WriteSet
 from konkordat.store.replay import Replay
 from konkordat.testing.clock import START_MS
-from konkordat.wire.batches import open_body
+from konkordat.testing.oracle import opened
 
 Watcher = Callable[[WriteSet], None]
 FailureWatcher = Callable[[str], None]
 ENTROPY_BYTES: Final = 5
-REPLAY: Final = Replay(lambda body: open_body(body).batch, Policies())
+REPLAY: Final = Replay(opened, Policies())
 
 
 class Disk(Protocol):

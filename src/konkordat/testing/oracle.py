@@ -22,6 +22,9 @@ from konkordat.testing.history import Entry, FinalBatch
 from konkordat.wire.batches import open_body
 
 OPENED_MAX: Final = 20_000  # batches kept open: several times what a short run makes
+LOGS_MAX: Final = (
+    8  # whole logs: those of the nodes of one run, which in the end are mostly the same one
+)
 
 
 @lru_cache(OPENED_MAX)
@@ -30,8 +33,13 @@ def opened(body: bytes) -> Batch:
     return open_body(body).batch
 
 
-def entries_of(batches: Iterable[FinalBatch]) -> list[Entry]:
+def entries_of(batches: Iterable[FinalBatch]) -> tuple[Entry, ...]:
     """The audit trail: every change of these batches, in order of (hlc, origin)."""
+    return _entries_of(tuple(batches))
+
+
+@lru_cache(LOGS_MAX)
+def _entries_of(batches: tuple[FinalBatch, ...]) -> tuple[Entry, ...]:
     entries = []
     for batch in batches:
         made = opened(batch.body)
@@ -54,7 +62,7 @@ def entries_of(batches: Iterable[FinalBatch]) -> list[Entry]:
                     )
                 )
                 position += 1
-    return sorted(entries, key=lambda e: (e.stamp, e.position))
+    return tuple(sorted(entries, key=lambda e: (e.stamp, e.position)))
 
 
 def stamps_of(batches: Iterable[FinalBatch]) -> set[Stamp]:

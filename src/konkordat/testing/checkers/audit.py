@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from konkordat.kernel.change import NO_HASH, batch_hash
 from konkordat.kernel.ids import NodeName
@@ -52,7 +52,7 @@ def chain_faults(final: Final) -> Iterable[str]:
             yield f"{final.node} says it has {origin} up to {seq}, its log ends at {seqs.get(origin, 0)}"
 
 
-def _miscounted(final: Final, trail: list[Entry]) -> Iterable[str]:
+def _miscounted(final: Final, trail: Sequence[Entry]) -> Iterable[str]:
     applied = Counter((key, stamp) for key, stamps in final.history.items() for stamp in stamps)
     logged = Counter((entry.key, entry.stamp) for entry in trail)
     for key, stamp in sorted((applied - logged) + (logged - applied)):
@@ -70,15 +70,15 @@ def trail_hash(trail: Iterable[Entry]) -> str:
     return state.hexdigest()
 
 
-def _different(finals: list[Final], trails: Mapping[NodeName, list[Entry]]) -> Iterable[str]:
-    first: dict[frozenset[tuple[str, int]], tuple[str, str]] = {}
+def _different(finals: list[Final], trails: Mapping[NodeName, Sequence[Entry]]) -> Iterable[str]:
+    first: dict[frozenset[tuple[str, int]], NodeName] = {}
     for final in finals:
         state = frozenset(final.frontier.items())
-        hashed = trail_hash(trails[final.node])
-        node, expected = first.setdefault(state, (final.node, hashed))
-        if hashed != expected:
+        node = first.setdefault(state, final.node)
+        ours, theirs = trails[final.node], trails[node]
+        if ours is not theirs and trail_hash(ours) != trail_hash(theirs):
             yield f"{final.node} and {node} have the same frontier and another audit trail"
-    hashes: dict[tuple[str, int], tuple[str, bytes]] = {}
+    hashes: dict[tuple[str, int], tuple[NodeName, bytes]] = {}
     for final in finals:
         for row in final.batches:
             node, hashed_as = hashes.setdefault((row.origin, row.seq), (final.node, row.hash))

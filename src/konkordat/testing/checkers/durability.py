@@ -6,7 +6,7 @@ The one excuse is a disk that was lost or replaced while it alone had the write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from konkordat.kernel.hlc import Stamp
 from konkordat.kernel.ids import NodeName
@@ -52,7 +52,7 @@ def excused(told: Told, stamp: Stamp, changed: list[DiskChanged]) -> bool:
     )
 
 
-def _phantoms(history: History, trails: Mapping[NodeName, list[Entry]]) -> Iterable[str]:
+def _phantoms(history: History, trails: Mapping[NodeName, Sequence[Entry]]) -> Iterable[str]:
     asked: dict[str, set[object]] = {}
     for happening in history:
         if isinstance(happening, Asked):
