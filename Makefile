@@ -10,11 +10,15 @@ MAKEFLAGS += --no-print-directory
 
 ARGS ?=
 MINUTES ?= 10
+# How many processes share the tests: a number, or `logical` for one on each core.
+JOBS ?= logical
 # The Python to make .venv with; empty means: the first suitable one.
 PYTHON ?=
 export PYTHON
 
 BIN := .venv/bin
+# Who runs out of tests takes half of what another has before it, so that a long module holds nobody up.
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 # Named after the folder, so that a clone that was moved is set up again.
 STAMP := .venv/.setup-$(firstword $(shell pwd | cksum))
 # No index, host or path of the machine that locks may end up in the lock.
@@ -30,6 +34,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  ARGS="…" is handed on:   make demo ARGS="--keep"    make test ARGS="tests/unit -k hlc"'
+	@echo '  JOBS=…    processes:     make test JOBS=1    (as many as there are cores if absent)'
 	@echo '  PYTHON=…  picks one:     make setup PYTHON=python3.12'
 
 setup: $(STAMP) ## make .venv from the locked dependencies (the others do this by themselves)
@@ -45,10 +50,10 @@ bench: setup ## measure: delay from commit to visible elsewhere, and sustained c
 	@$(BIN)/konkordat bench $(ARGS)
 
 test: lint ## everything that must pass: ruff, mypy --strict, and every tier of tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-quick: setup ## the tiers that take seconds: no processes, no simulation, nothing slow
-	@$(BIN)/python -m pytest -m 'not slow' --ignore=tests/simulation --ignore=tests/integration \
+	@$(PYTEST) -m 'not slow' --ignore=tests/simulation --ignore=tests/integration \
 		--ignore=tests/acceptance $(ARGS)
 
 lint: setup ## ruff (rules and format) and mypy --strict
