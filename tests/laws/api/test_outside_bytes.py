@@ -26,6 +26,7 @@ from konkordat.api.tokens import (
 from konkordat.kernel.frontier import token as frontier_token
 from konkordat.kernel.ids import Origin
 from konkordat.schedule.registry import COLLECTIONS
+from support.effort import share
 
 ID = "019746a2-7c00-7a31-8d52-3f1a2b4c5d6e"
 NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,9}", fullmatch=True)
@@ -72,6 +73,7 @@ def understood(action: Any, *arguments: Any) -> Any:
     return None
 
 
+@share(0.25)
 @given(FILTERS, FRONTIERS)
 def test_a_sync_token_comes_back_as_it_was(filter_: Filter, frontier: dict[Origin, int]) -> None:
     text = sync_token(filter_, frontier_token(frontier))
@@ -80,6 +82,7 @@ def test_a_sync_token_comes_back_as_it_was(filter_: Filter, frontier: dict[Origi
         assert text == frontier_token(frontier)
 
 
+@share(0.25)
 @given(NAMES, st.just("") | IDS, IDS, FRONTIERS)
 def test_a_cursor_comes_back_as_it_was(
     collection: str, parent: str, after: str, frontier: dict[Origin, int]
@@ -88,6 +91,7 @@ def test_a_cursor_comes_back_as_it_was(
     assert parse_cursor(cursor_text(cursor)) == cursor
 
 
+@share(0.25)
 @given(st.text(max_size=60) | st.from_regex(r"[A-Za-z0-9_.-]{0,60}", fullmatch=True))
 def test_any_text_is_a_token_or_refused(text: str) -> None:
     understood(parse_cursor, text)
@@ -96,6 +100,7 @@ def test_any_text_is_a_token_or_refused(text: str) -> None:
         assert sync_token(parsed[0], frontier_token(parsed[1])) == text
 
 
+@share(0.25)
 @given(FILTERS, FRONTIERS, st.data())
 def test_a_token_with_a_changed_letter_is_another_or_refused(
     filter_: Filter, frontier: dict[Origin, int], data: st.DataObject
@@ -107,11 +112,13 @@ def test_a_token_with_a_changed_letter_is_another_or_refused(
     assert changed == text or parsed != (filter_, frontier)
 
 
+@share(0.25)
 @given(st.binary(max_size=80) | ANYTHING.map(lambda v: json.dumps(v).encode()))
 def test_any_message_of_a_stream_is_understood_or_refused(body: bytes) -> None:
     understood(decoding.decode, stream_decoder, body)
 
 
+@share(0.25)
 @given(
     st.sampled_from(sorted(CODECS)),
     st.sampled_from(["create", "upsert", "patch"]),
@@ -121,6 +128,7 @@ def test_any_body_is_an_operation_or_refused(type_: str, op: Any, body: bytes) -
     understood(make_operation, op, type_, ID, body, Conditions())
 
 
+@share(0.25)
 @given(st.data())
 def test_any_value_in_any_field_is_kept_or_pointed_at(data: st.DataObject) -> None:
     type_ = data.draw(st.sampled_from(sorted(CODECS)))
@@ -135,11 +143,13 @@ def test_any_value_in_any_field_is_kept_or_pointed_at(data: st.DataObject) -> No
         assert {str(group).partition(".")[0] for group in written} <= {field}
 
 
+@share(0.25)
 @given(st.text(max_size=60))
 def test_any_if_match_is_a_list_of_tags_or_refused(text: str) -> None:
     understood(etags, text)
 
 
+@share(0.25)
 @given(
     st.text(st.characters(codec="ascii"), max_size=40), st.text(max_size=5), st.binary(max_size=9)
 )

@@ -18,6 +18,7 @@ from konkordat.kernel.record import Record
 from konkordat.replica.domain import Domain
 from konkordat.schedule.domain import ScheduleDomain
 from konkordat.testing.domain import TrialDomain
+from support.effort import share
 
 STORED_MAX = 1 << 63  # what a store's integer column holds
 STAMP = Stamp(hlc_at(1_800_000_000_000), Origin("zurich.1"))
@@ -92,6 +93,7 @@ def records(draw: st.DrawFn) -> Record:
 
 
 @pytest.mark.parametrize("domain", [ScheduleDomain(), TrialDomain()], ids=["schedule", "trial"])
+@share(0.25)
 @given(record=records())
 def test_a_domain_makes_something_sound_of_any_record(domain: Domain, record: Record) -> None:
     for claim in domain.claims(record):
@@ -110,6 +112,7 @@ def test_a_domain_makes_something_sound_of_any_record(domain: Domain, record: Re
 
 
 @pytest.mark.parametrize("domain", [ScheduleDomain(), TrialDomain()], ids=["schedule", "trial"])
+@share(0.25)
 @given(record=records(), other=records())
 def test_only_the_groups_that_a_domain_names_change_what_is_scarce(
     domain: Domain, record: Record, other: Record

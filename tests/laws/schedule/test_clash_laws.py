@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from konkordat.schedule.clashes import Booking, refused_slots, speaker_clashes
 from konkordat.schedule.times import Interval
+from support.effort import share
 
 intervals = st.builds(
     lambda start, length: Interval(start, start + length), st.integers(0, 40), st.integers(1, 15)
@@ -23,6 +24,7 @@ def bookings(draw: st.DrawFn) -> list[Booking]:
     return [Booking(str(number), *parts) for number, parts in enumerate(drawn)]
 
 
+@share(0.25)
 @given(bookings())
 def test_clashes_are_the_overlapping_pairs_of_each_speaker(given_bookings: list[Booking]) -> None:
     expected = {
@@ -38,6 +40,7 @@ def test_clashes_are_the_overlapping_pairs_of_each_speaker(given_bookings: list[
     assert not result.truncated
 
 
+@share(0.25)
 @given(bookings())
 def test_clashes_do_not_depend_on_the_order_given(
     given_bookings: list[Booking],
@@ -71,6 +74,7 @@ def naive_refusals(given_bookings: list[Booking], capacity: int) -> dict[str, se
     return refused
 
 
+@share(0.25)
 @given(bookings(), st.integers(1, 3))
 def test_refusals_are_those_of_asking_one_by_one(
     given_bookings: list[Booking], capacity: int
@@ -80,6 +84,7 @@ def test_refusals_are_those_of_asking_one_by_one(
     assert {r.session: set(r.in_the_way) for r in found} == expected
 
 
+@share(0.25)
 @given(bookings())
 def test_what_is_left_never_overlaps_in_a_room(given_bookings: list[Booking]) -> None:
     gone = {refused.session for refused in refused_slots(given_bookings)}

@@ -18,6 +18,7 @@ from konkordat.schedule.registry import (
     replace_groups,
     to_groups,
 )
+from support.effort import share
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 ids = st.uuids(version=4).map(lambda u: str(u)[:14] + "7" + str(u)[15:])
@@ -91,6 +92,7 @@ def applied(current: dict[str, Any], writes: dict[str, Any]) -> dict[str, Any]:
     return current | writes
 
 
+@share(0.25)
 @given(bodies)
 def test_what_is_written_reads_back(
     example: tuple[CollectionSpec, dict[str, Any], dict[str, Any]],
@@ -100,6 +102,7 @@ def test_what_is_written_reads_back(
     assert checked(spec, to_groups(spec, body)) == body
 
 
+@share(0.25)
 @given(bodies)
 def test_replacing_makes_the_record_equal_to_the_body(
     example: tuple[CollectionSpec, dict[str, Any], dict[str, Any]],
@@ -112,6 +115,7 @@ def test_replacing_makes_the_record_equal_to_the_body(
     assert replace_groups(spec, wanted, applied(current, writes)) == {}
 
 
+@share(0.25)
 @given(bodies)
 def test_a_patch_that_names_every_field_makes_the_record_equal_to_the_body(
     example: tuple[CollectionSpec, dict[str, Any], dict[str, Any]],
@@ -132,6 +136,7 @@ def test_a_patch_that_names_every_field_makes_the_record_equal_to_the_body(
     assert checked(spec, groups) == wanted
 
 
+@share(0.25)
 @given(bodies)
 def test_groups_are_flat_json_and_never_null(
     example: tuple[CollectionSpec, dict[str, Any], dict[str, Any]],

@@ -18,6 +18,7 @@ from konkordat.schedule.times import (
     to_utc_ms,
     zone,
 )
+from support.effort import share
 
 NAMES = ("Europe/Zurich", "UTC", "America/St_Johns", "Australia/Lord_Howe", "Asia/Kathmandu")
 names = st.sampled_from(NAMES)
@@ -44,12 +45,14 @@ def found(name: str) -> ZoneInfo:
     return time_zone
 
 
+@share(0.25)
 @given(instants, names)
 def test_an_instant_comes_back_from_its_wall_time(utc_ms: int, name: str) -> None:
     local = to_local(utc_ms, found(name))
     assert to_utc_ms(local_text(local), name, local.fold) == utc_ms
 
 
+@share(0.25)
 @given(walls | change_nights, names, st.sampled_from([0, 1]))
 def test_a_wall_time_comes_back_from_its_instant_or_lies_in_a_gap(
     wall: datetime, name: str, fold: int
@@ -64,6 +67,7 @@ def test_a_wall_time_comes_back_from_its_instant_or_lies_in_a_gap(
     assert all(isinstance(to_utc_ms(text, name), int) for text in result.suggestions)
 
 
+@share(0.25)
 @given(walls | change_nights, names)
 def test_the_first_of_two_equal_wall_times_is_not_after_the_second(
     wall: datetime, name: str
@@ -74,6 +78,7 @@ def test_the_first_of_two_equal_wall_times_is_not_after_the_second(
         assert first <= second
 
 
+@share(0.25)
 @given(instants, names, st.integers(0, 23))
 def test_an_event_day_is_the_calendar_date_or_the_one_before(
     utc_ms: int, name: str, hour: int
@@ -84,6 +89,7 @@ def test_an_event_day_is_the_calendar_date_or_the_one_before(
     assert day == (local - timedelta(hours=hour)).date() == logical_day(local, starts_at)
 
 
+@share(0.25)
 @given(instants)
 def test_our_zones_agree_with_the_standard_librarys(utc_ms: int) -> None:
     expected = datetime.fromtimestamp(utc_ms / 1000, UTC).astimezone(ZoneInfo("Europe/Zurich"))

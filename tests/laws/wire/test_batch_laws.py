@@ -18,6 +18,7 @@ from konkordat.wire.codec import Codec
 from konkordat.wire.errors import MalformedError, WireError
 from konkordat.wire.messages import Page
 from laws.wire.messages import ids, keys, origins
+from support.effort import share
 
 hashes = st.binary(min_size=32, max_size=32)
 marks = st.builds(
@@ -46,6 +47,7 @@ def _transaction(draw: st.DrawFn, hlc: Hlc) -> Transaction:
     return Transaction(hlc, written, draw(TEXT), draw(TEXT), draw(TEXT), draw(TEXT), mark)
 
 
+@share(0.25)
 @given(batches())
 def test_a_batch_opens_as_it_was_sealed(batch: Batch) -> None:
     sealed = seal(batch)
@@ -54,12 +56,14 @@ def test_a_batch_opens_as_it_was_sealed(batch: Batch) -> None:
     assert sealed.hash == batch_hash(sealed.body)
 
 
+@share(0.25)
 @given(st.binary(max_size=300))
 def test_a_body_of_no_sense_is_refused_and_raises_nothing_else(body: bytes) -> None:
     with contextlib.suppress(WireError):
         open_body(body)
 
 
+@share(0.25)
 @given(batches(), st.data())
 def test_a_mutated_body_raises_nothing_but_wire_errors(batch: Batch, data: st.DataObject) -> None:
     body = bytearray(seal(batch).body)
@@ -80,6 +84,7 @@ def future_body(batch: Batch) -> bytes:
     return raw
 
 
+@share(0.25)
 @given(batches())
 def test_fields_of_a_newer_release_survive_an_older_node_on_the_way(batch: Batch) -> None:
     body = future_body(batch)

@@ -16,6 +16,7 @@ from konkordat.wire.codec import HEAD, MAGIC, PLAIN, ZSTD, Codec
 from konkordat.wire.errors import ForeignFrameError, MalformedError, WireError
 from konkordat.wire.messages import Goodbye, Message
 from laws.wire.messages import messages
+from support.effort import share
 
 ZURICH = NodeName("zurich")
 CODEC = Codec("alps", ZURICH)
@@ -26,11 +27,13 @@ def framed(envelope: bytes, format_: int = PLAIN) -> bytes:
     return HEAD.pack(MAGIC, format_, zlib.crc32(envelope, format_)) + envelope
 
 
+@share(0.25)
 @given(messages)
 def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
     assert CODEC.decode(CODEC.encode(message)) == (ZURICH, message)
 
 
+@share(0.25)
 @given(messages, st.data())
 def test_a_frame_with_any_bit_flipped_is_refused(message: Message, data: st.DataObject) -> None:
     frame = bytearray(CODEC.encode(message))
@@ -40,6 +43,7 @@ def test_a_frame_with_any_bit_flipped_is_refused(message: Message, data: st.Data
         CODEC.decode(bytes(frame))
 
 
+@share(0.25)
 @given(messages, st.data())
 def test_a_frame_cut_short_is_refused(message: Message, data: st.DataObject) -> None:
     frame = CODEC.encode(message)
@@ -47,6 +51,7 @@ def test_a_frame_cut_short_is_refused(message: Message, data: st.DataObject) -> 
         CODEC.decode(frame[: data.draw(st.integers(0, len(frame) - 1))])
 
 
+@share(0.25)
 @given(st.binary(max_size=400), st.sampled_from([PLAIN, ZSTD]))
 @example(b"", PLAIN)
 @example(b"", ZSTD)
@@ -57,6 +62,7 @@ def test_bytes_of_no_sense_are_refused_and_raise_nothing_else(payload: bytes, ki
             CODEC.decode(frame)
 
 
+@share(0.25)
 @given(messages, st.data())
 def test_a_well_framed_but_mutated_envelope_raises_nothing_but_wire_errors(
     message: Message, data: st.DataObject
@@ -71,6 +77,7 @@ def test_a_well_framed_but_mutated_envelope_raises_nothing_but_wire_errors(
         CODEC.decode(framed(bytes(raw)))
 
 
+@share(0.25)
 @given(st.integers(100, 536_870_911).filter(lambda n: not 19_000 <= n <= 19_999), st.binary())
 def test_a_kind_of_message_that_only_newer_releases_know_is_passed_over(
     number: int, content: bytes
