@@ -19,6 +19,7 @@ from konkordat.kernel.policy import Register
 from konkordat.kernel.record import Record
 from konkordat.schedule.registry import COLLECTIONS, FieldKind, from_groups
 from support.api import Caller, Programme
+from support.effort import share
 
 ORIGIN = Origin("zurich.0abc")
 STAMP = Stamp(hlc_at(1_800_000_000_000), ORIGIN)
@@ -49,6 +50,7 @@ def records(draw: st.DrawFn) -> Record:
     return Record(record_key("acme", spec.name, "r1"), 1, fields, STAMP, STAMP, "k1")
 
 
+@share(0.25)
 @given(records())
 def test_bytes_and_values_give_the_same_answer(record: Record) -> None:
     spec = COLLECTIONS[record.key.collection]
@@ -61,6 +63,7 @@ def test_bytes_and_values_give_the_same_answer(record: Record) -> None:
     assert {name: shown[name] for name in expected} == expected
 
 
+@share(0.25)
 @given(
     st.sampled_from(["title.de", "track", "slot", "speakers"]),
     st.binary(max_size=30)
