@@ -22,14 +22,27 @@ from konkordat.replica.domain import Domain
 from konkordat.store.port import Reader, Span
 
 ALWAYS = (-(1 << 62), 1 << 62)
+# The part under which the index keeps the place that a claim still has while its move is undecided, or denied.
+HELD = "@held"
+IN_THE_WAY = (ClaimState.CONFIRMED, ClaimState.TENTATIVE)
+
+
+def held_id(id: ClaimId) -> ClaimId:
+    """Under what the index keeps the place that a claim still has."""
+    return ClaimId(id.owner, id.part + HELD)
 
 
 class ClaimBook:
     """The claims of the store with those of this commit laid over them."""
 
-    def __init__(self, store: Reader, domain: Domain) -> None:
+    def __init__(self, store: Reader, domain: Domain, by_seats: bool = False) -> None:
         self._store = store
         self._domain = domain
+        self._by_seats = by_seats  # or by the rule that the earlier keeps its place
+        # By seats: which claims came, moved or went (as the commit found them, and as they are now), and resources of
+        # which there is more or less than before.
+        self.wished: dict[ClaimId, tuple[Claim | None, Claim | None]] = {}
+        self.resized: dict[Resource, None] = {}
         self._laid: dict[
             ClaimId, DecidedClaim
         ] = {}  # new, moved or decided otherwise by this commit
@@ -51,6 +64,9 @@ class ClaimBook:
 
     def _changed(self, was: Mapping[ClaimId, Claim], new: Record) -> None:
         now = {c.id: c for c in self._domain.claims(new)}
+        if self._by_seats:
+            self._wish(was, now)
+            return
         for id, claim in was.items():
             if now.get(id) != claim:
                 self._dirty[_span(claim)] = None
@@ -63,8 +79,51 @@ class ClaimBook:
                 self._gone.pop(id, None)
                 self._lay(DecidedClaim(claim, ClaimState.TENTATIVE))
 
+    def _wish(self, was: Mapping[ClaimId, Claim], now: Mapping[ClaimId, Claim]) -> None:
+        """Whoever holds the seat decides; until then a claim is tentative. What takes nothing needs no decision."""
+        for id, claim in was.items():
+            if id not in now:
+                self.withdraw(id)
+                if claim.quantity:
+                    self._note_wish(id, claim, None)
+        for id, claim in now.items():
+            before = was.get(id)
+            if before == claim:
+                continue
+            self.tell(
+                DecidedClaim(
+                    claim, ClaimState.TENTATIVE if claim.quantity else ClaimState.CONFIRMED
+                )
+            )
+            if claim.quantity or (before is not None and before.quantity):
+                self._note_wish(id, before, claim if claim.quantity else None)
+
+    def _note_wish(self, id: ClaimId, old: Claim | None, new: Claim | None) -> None:
+        first, _ = self.wished.get(id, (old, None))
+        self.wished[id] = (first, new)
+
+    def tell(self, decided: DecidedClaim) -> None:
+        """What may be told of a claim from now on."""
+        self._gone.pop(decided.claim.id, None)
+        self._lay(decided)
+
+    def withdraw(self, id: ClaimId) -> None:
+        """Nothing is to be told of a claim any more."""
+        told = id in self._laid or id in self._seen
+        self._take_away(id)
+        if told or not id.part.endswith(HELD):
+            self._gone[id] = None
+
+    def know(self, owners: Iterable[RecordKey]) -> None:
+        """Read what the store tells of these records' claims, so that what stays as it was is not written again."""
+        for claims in self._store.claims_of(owners).values():
+            self._seen.update((d.claim.id, d) for d in claims)
+
     def capacity_changed(self, resource: Resource) -> None:
         """All claims of the resource are decided anew."""
+        if self._by_seats:
+            self.resized[resource] = None
+            return
         self._dirty[Span(resource, *ALWAYS)] = None
 
     def on(self, spans: Iterable[Span]) -> dict[ClaimId, DecidedClaim]:
@@ -88,9 +147,10 @@ class ClaimBook:
         return found
 
     def granted(self, resource: Resource, start_ms: int, until_ms: int) -> list[Claim]:
-        """The claims that hold a place, earliest first."""
+        """The claims that hold a place, or wait for it, earliest first."""
         found = self.on([Span(resource, start_ms, until_ms)]).values()
-        held = [d.claim for d in found if d.state is ClaimState.CONFIRMED]
+        states = IN_THE_WAY if self._by_seats else (ClaimState.CONFIRMED,)
+        held = [d.claim for d in found if d.state in states]
         return sorted(held, key=lambda c: (c.start_ms, c.order))
 
     def _lay(self, decided: DecidedClaim) -> None:

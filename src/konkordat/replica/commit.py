@@ -48,16 +48,21 @@ class Commit:
     """The working state of one commit. Fulfils the View on which commands are decided."""
 
     def __init__(
-        self, store: Reader, domain: Domain, policies: Policies, now_ms: int, roster: int = 0
+        self,
+        store: Reader,
+        domain: Domain,
+        policies: Policies,
+        now_ms: int,
+        roster: int | None = None,
     ) -> None:
         self.now_ms = now_ms
-        self.roster = roster
+        self.roster = roster or 0  # None: claims are not decided by seats here
         self._store = store
         self._domain = domain
         self._policies = policies
         self._first: dict[RecordKey, Record | None] = {}  # as loaded
         self._last: dict[RecordKey, Record] = {}  # as changed
-        self.claims = ClaimBook(store, domain)
+        self.claims = ClaimBook(store, domain, by_seats=roster is not None)
         self._log: list[LogRow] = []
         self._history: list[HistoryRow] = []
         self._answers: list[AnswerRow] = []
@@ -169,7 +174,11 @@ class Commit:
 
     @property
     def empty(self) -> bool:
-        return not self._log and not self._last
+        return not (self._log or self._last or self.claims.changed() or self.claims.gone())
+
+    def changed_records(self) -> Iterable[Record]:
+        """The records as the commit leaves them, of those that it changed."""
+        return self._last.values()
 
     def write_set(self, hlc: Hlc, forget_before_ms: int) -> tuple[WriteSet, Summary, Summary]:
         """The write set, and what the commit takes from and adds to the root digest."""

@@ -16,7 +16,7 @@ from konkordat.kernel.claim import Claim, ClaimId, Resource
 from konkordat.kernel.ids import Collection, Group, RecordKey
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
-from konkordat.kernel.seat import SeatSpec
+from konkordat.kernel.seat import SeatId, SeatSpec
 
 Records = Callable[[RecordKey], Record | None]  # looks a record up, deleted ones included
 
@@ -99,6 +99,9 @@ class Domain(Protocol):
 
     def seat_of(self, record: Record) -> SeatSpec | None:
         """The seat that exists because of this record (a venue), whether anything was claimed there or not."""
+
+    def seat_named(self, id: SeatId, records: Records) -> SeatSpec | None:
+        """The seat of that name, as the records say now; None if they say nothing of it."""
 
     def wanted(self, record: Record, claim: Claim) -> Wanted:
         """More about one of `claims(record)`; `PLAIN_CLAIM` if there is no more to it."""

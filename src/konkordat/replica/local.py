@@ -18,7 +18,7 @@ from konkordat.kernel.change import (
 )
 from konkordat.kernel.claim import DecidedClaim
 from konkordat.kernel.hlc import Hlc, Stamp, tick
-from konkordat.kernel.ids import Group, Origin, RecordKey
+from konkordat.kernel.ids import Group, Origin, RecordKey, node_of
 from konkordat.kernel.merge import apply, later_life
 from konkordat.kernel.policy import Policies
 from konkordat.kernel.record import Record
@@ -95,6 +95,11 @@ class Made(msgspec.Struct):
     pending: list[Pending] = []
     claims: dict[RecordKey, list[DecidedClaim]] = {}  # of the pending records, after the commit
 
+    def look_up_claims(self) -> None:
+        """What became of the claims of the records that were written; when the commit is complete."""
+        wanted = [r.key for p in self.pending for r in p.records]
+        self.claims = self.commit.claims.of(wanted) if wanted else {}
+
     def answers(self, frontier: Mapping[Origin, int]) -> list[Answered]:
         """One answer a command; called when the commit is durable."""
         answers = [Answered(cause, outcome) for cause, outcome in self.refused]
@@ -145,9 +150,26 @@ class LocalWrites:
                 if command.request is not None:
                     repeats[command.request.key_hash] = (command.request, decided.keys)
         self._seal(batch, made, frontier, heads)
-        wanted = [r.key for p in made.pending for r in p.records]
-        made.claims = commit.claims.of(wanted) if wanted else {}
         return made
+
+    def write_own(
+        self,
+        transactions: Iterable[tuple[Change, ...]],
+        made: Made,
+        commit: Commit,
+        frontier: dict[Origin, int],
+        heads: dict[Origin, bytes],
+    ) -> None:
+        """Write what the node itself has to say, in one further batch."""
+        batch = _Open()
+        actor = f"node:{node_of(self._origin)}"
+        seq = frontier.get(self._origin, 0) + 1
+        for changes in transactions:
+            made.hlc = tick(made.hlc, commit.now_ms)
+            transaction = Transaction(made.hlc, changes, actor)
+            commit.merge(transaction, self._origin, seq)
+            batch.add(transaction, 0)
+        self._seal(batch, made, frontier, heads)
 
     # Repeated requests -------------------------------------------------------------------------
 

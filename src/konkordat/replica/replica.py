@@ -15,13 +15,15 @@ from konkordat.kernel.frontier import distance
 from konkordat.kernel.hlc import Hlc, observe, too_far_ahead
 from konkordat.kernel.ids import NodeName, Origin, node_of
 from konkordat.kernel.policy import Policies
+from konkordat.kernel.seat import At
 from konkordat.protocol.comparison import FETCH_MAX, Comparison
 from konkordat.protocol.exchange import Exchange
 from konkordat.protocol.peers import Peers
+from konkordat.protocol.seats.machine import Refused
 from konkordat.replica.admission import Admission, OwnHistoryLostError
 from konkordat.replica.commit import Commit
 from konkordat.replica.domain import Domain
-from konkordat.replica.local import LocalWrites
+from konkordat.replica.local import LocalWrites, Made
 from konkordat.replica.messages import (
     Broadcast,
     Command,
@@ -35,6 +37,7 @@ from konkordat.replica.messages import (
     Sent,
     Tick,
 )
+from konkordat.replica.seating import Note, Opened, Seating, Unreadable
 from konkordat.replica.settings import DATA_FORMAT, HEARTBEAT_MS, ReplicaSettings
 from konkordat.replica.status import PeerView, ReplicaStatus
 from konkordat.store.port import ANSWER_LIFE_MS, Store
@@ -82,6 +85,7 @@ class Replica:
         self._comparison = Comparison(_first_comparison_id(book.origin))
         self._admission = Admission(self._exchange, settings.ahead_ms_max)
         self._local = LocalWrites(store, domain, book.origin)
+        self._seating = _seating(store, domain, book.origin, settings)
         self._fenced = False
         self._stopping = False
         self._beat_at_ms = 0
@@ -106,6 +110,7 @@ class Replica:
         self._check_own_history(inputs)
         commands = [i for i in inputs if isinstance(i, Command)]
         bodies = [(i.peer, _bodies(i)) for i in inputs if isinstance(i, Received)]
+        self._acknowledge(inputs, now_ms)
         self._write(commands, [(p, b) for p, b in bodies if b], now_ms)
         for input_ in inputs:
             match input_:
@@ -134,6 +139,16 @@ class Replica:
                 if told > have:
                     raise OwnHistoryLostError(self.origin, told, input_.peer)
 
+    def _acknowledge(self, inputs: Sequence[Input], now_ms: int) -> None:
+        """What members have may make decisions of ours final, with the commit that follows."""
+        if self._seating is None:
+            return
+        for input_ in inputs:
+            if isinstance(input_, Received) and isinstance(input_.message, Heartbeat):
+                beat = input_.message
+                if node_of(beat.origin) == input_.peer and beat.origin != self.origin:
+                    self._seating.heard(beat.origin, beat.frontier, now_ms)
+
     # Commit ------------------------------------------------------------------------------------
 
     def _write(
@@ -142,14 +157,16 @@ class Replica:
         bodies: Sequence[tuple[NodeName, tuple[bytes, ...]]],
         now_ms: int,
     ) -> None:
-        if not commands and not bodies:
+        if not commands and not bodies and self._seating is None:
             return
-        commit = Commit(self._store, self._domain, self._policies, now_ms)
+        commit = self._new_commit(now_ms)
         frontier, heads = dict(self._frontier), dict(self._heads)
         hlc = self._admit(commit, bodies, frontier, heads, now_ms)
-        made = self._local.carry_out(
-            commands, commit, frontier, heads, hlc, self._refusal_of_writes(now_ms)
-        )
+        refusal = self._refusal_of_writes(now_ms) if commands or self._seating else ""
+        made = self._local.carry_out(commands, commit, frontier, heads, hlc, refusal)
+        if self._seating is not None:
+            self._decide(self._seating, commit, made, frontier, heads, willing=not refusal)
+        made.look_up_claims()
         if not commit.empty:
             forget = now_ms >= self._forget_at_ms
             write, taken, added = commit.write_set(
@@ -165,6 +182,37 @@ class Replica:
             self._effects.append(Committed(commit.feed(), commit.decided(), self._frontier))
         self._effects += made.answers(self._frontier)
         self._tell_notes()
+        self._tell_seating(now_ms)
+
+    def _new_commit(self, now_ms: int) -> Commit:
+        seating = self._seating
+        roster = seating.machine.roster.version if seating is not None else None
+        return Commit(self._store, self._domain, self._policies, now_ms, roster)
+
+    def _decide(
+        self,
+        seating: Seating,
+        commit: Commit,
+        made: Made,
+        frontier: dict[Origin, int],
+        heads: dict[Origin, bytes],
+        willing: bool,
+    ) -> None:
+        """Decide what is ours to decide, and bring what may be told of claims up to date."""
+        seating.take_changes(commit, commit.now_ms)
+        if willing:
+            entries = seating.transactions(commit, frontier, commit.now_ms)
+            self._local.write_own(entries, made, commit, frontier, heads)
+        seating.refresh(commit, commit.now_ms)
+
+    def _tell_seating(self, now_ms: int) -> None:
+        """Let holders know at once that we have what they decided; they wait for it."""
+        if self._seating is None:
+            return
+        for name in self._seating.take_owed():
+            self._effects.append(Sent(name, self._heartbeat(now_ms)))
+        for note in self._seating.take_notes():
+            self._effects.append(_journaled(note))
 
     def _admit(
         self,
@@ -186,6 +234,8 @@ class Replica:
             commit.log(sealed)
             for transaction in batch.transactions:
                 commit.merge(transaction, batch.origin, batch.seq)
+                if self._seating is not None:
+                    self._seating.admitted(transaction, At(batch.origin, batch.seq))
                 hlc = observe(hlc, transaction.hlc)
         commit.settle()
         return hlc
@@ -316,10 +366,13 @@ class Replica:
             return
         if dict(message.frontier) != self._frontier:
             return
-        commit = Commit(self._store, self._domain, self._policies, now_ms)
+        commit = self._new_commit(now_ms)
         commit.load(r.key for r in message.records)
         repaired = [r.key for r in message.records if commit.restore(r)]
         commit.settle()
+        if self._seating is not None:
+            self._seating.take_changes(commit, now_ms)
+            self._seating.refresh(commit, now_ms)
         if commit.empty:
             return
         write, taken, added = commit.write_set(self._hlc, 0)
@@ -354,8 +407,11 @@ class Replica:
 
     def _beat(self, now_ms: int) -> None:
         self._beat_at_ms = now_ms + HEARTBEAT_MS
+        self._effects.append(Broadcast(self._heartbeat(now_ms)))
+
+    def _heartbeat(self, now_ms: int) -> Heartbeat:
         settings = self._settings
-        beat = Heartbeat(
+        return Heartbeat(
             self.origin,
             self._frontier,
             self._root,
@@ -369,7 +425,6 @@ class Replica:
             self.health(now_ms),
             self._peers.clocks(now_ms),
         )
-        self._effects.append(Broadcast(beat))
 
     def _pull_what_is_due(self, now_ms: int) -> None:
         for name, pull in self._exchange.due(self._frontier, now_ms):
@@ -437,6 +492,29 @@ class Replica:
         for note in self._admission.notes:
             self._effects.append(Journaled(note.level, note.event, note.fields))
         self._admission.notes.clear()
+
+
+def _seating(
+    store: Store, domain: Domain, origin: Origin, settings: ReplicaSettings
+) -> Seating | None:
+    if settings.members is None:
+        return None
+    return Seating(store, domain, origin, settings.members, settings.seats, settings.started_ms)
+
+
+def _journaled(note: Note) -> Journaled:
+    match note:
+        case Opened(seat=seat, term=term, holder=holder):
+            fields = {"seat": seat, "term": term, "holder": holder}
+            return Journaled("info", "seat_opened", fields)
+        case Unreadable(key=key, at=at, why=why):
+            fields = {"key": "/".join(key), "origin": at.origin, "seq": at.seq, "why": why}
+            return Journaled("warning", "seat_entry_unreadable", fields)
+        case Refused(code=code, entry=entry, at=at):
+            fields = {"code": code, "seat": entry.seat, "term": entry.term}
+            return Journaled(
+                "warning", "seat_entry_refused", {**fields, "origin": at.origin, "seq": at.seq}
+            )
 
 
 JOINING_BEHIND: Final = 500  # batches; under load some are always on their way

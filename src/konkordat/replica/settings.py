@@ -7,6 +7,8 @@ from typing import Final
 import msgspec
 
 from konkordat.kernel.hlc import AHEAD_MS_MAX
+from konkordat.kernel.ids import NodeName
+from konkordat.protocol.seats.patience import SeatSettings
 
 HEARTBEAT_MS: Final = 250
 TICK_MS: Final = 50  # how often the shell sends a Tick: the resolution of every deadline inside
@@ -22,6 +24,10 @@ class ReplicaSettings(msgspec.Struct, frozen=True):
     api_url: str = ""  # where clients reach this node; told to peers
     release: str = ""
     started_ms: int = 0
+    # Who decides what is scarce: the nodes of the first roster; empty where another says the roster. None: claims
+    # are decided by the rule that the earlier keeps its place, which promises nothing across nodes.
+    members: tuple[NodeName, ...] | None = None
+    seats: SeatSettings = SeatSettings()
     # Stamps further ahead of our clock wait in quarantine. Larger tolerates worse clocks, and lets a bad one win for
     # longer; smaller holds changes back when clocks drift.
     ahead_ms_max: int = AHEAD_MS_MAX

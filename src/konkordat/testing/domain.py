@@ -169,6 +169,10 @@ class TrialDomain:
         resource = self.owned_resource(record.key)
         return None if resource is None else self.seat(resource, _nothing)
 
+    def seat_named(self, id: SeatId, records: Records) -> SeatSpec | None:
+        tenant, _, name = id.partition("/")
+        return self.seat(Resource(Tenant(tenant), ""), records) if name == RESOURCES else None
+
     def wanted(self, record: Record, claim: Claim) -> Wanted:  # noqa: ARG002 - the port's
         return PLAIN_CLAIM
 

@@ -6,7 +6,7 @@ simulated cluster is for stories that nobody thought of.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -58,8 +58,17 @@ class Frame(msgspec.Struct, frozen=True):
 class Bench:
     """One node on the table: a real replica, and all it ever said."""
 
-    def __init__(self, disk: Disk, domain: Domain, cluster: str = CLUSTER) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        domain: Domain,
+        cluster: str = CLUSTER,
+        members: Sequence[NodeName] | None = None,
+        clock: ManualClock | None = None,
+    ) -> None:
         self.name = disk.node
+        self.members = members
+        self._clock = clock or ManualClock()
         self.disk = disk
         self.domain = domain
         self.cluster = cluster
@@ -70,7 +79,12 @@ class Bench:
     def start(self) -> None:
         """A new process on the same disk."""
         self.store = self.disk.open()
-        settings = ReplicaSettings(self.cluster, api_url=f"http://{self.name}")
+        settings = ReplicaSettings(
+            self.cluster,
+            api_url=f"http://{self.name}",
+            started_ms=self._clock.now_ms,
+            members=None if self.members is None else tuple(self.members),
+        )
         self.replica = Replica(self.store, self.domain, Policies(), settings)
         self.codec = Codec(self.cluster, self.name)
 
@@ -105,9 +119,13 @@ class Workbench:
         *names: str,
         domain: Callable[[], Domain] = TrialDomain,
         disk: Callable[[NodeName], Disk] = MemoryDisk,
+        members: Sequence[str] | None = None,
     ) -> None:
         self.clock = ManualClock()
-        self.nodes = {n: Bench(disk(NodeName(n)), domain()) for n in names}
+        roster = None if members is None else [NodeName(name) for name in members]
+        self.nodes = {
+            n: Bench(disk(NodeName(n)), domain(), members=roster, clock=self.clock) for n in names
+        }
         self.flying: list[Frame] = []
         self._causes = 0
 

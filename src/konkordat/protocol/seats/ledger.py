@@ -54,6 +54,10 @@ class Ledger:
         """The place that the claim has by what was decided so far, final or not."""
         return self._held.get(id)
 
+    def all_held(self) -> list[ClaimId]:
+        """Every claim that has a place."""
+        return list(self._held)
+
     def answered(self, id: ClaimId, stamp: Stamp) -> Ruling | None:
         """The latest ruling, if it is on the wish of that stamp."""
         ruled = self.ruled.get(id)

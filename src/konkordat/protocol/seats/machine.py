@@ -197,6 +197,29 @@ class Seats:
         """The latest point of the seat's decisions up to which all is final. Never goes back."""
         return self._seats[id].final_upto()
 
+    @property
+    def ids(self) -> tuple[SeatId, ...]:
+        """The seats that were established here or spoken of in logs."""
+        return tuple(self._seats)
+
+    @property
+    def roster(self) -> Roster:
+        """The latest that we know."""
+        return self._rosters.latest
+
+    def spec(self, id: SeatId) -> SeatSpec | None:
+        """The seat as configuration knows it; None while only logs speak of it."""
+        seat = self._seats.get(id)
+        return seat.spec if seat is not None else None
+
+    def held(self, id: SeatId, claim: ClaimId) -> Claim | None:
+        """The place that a claim has by what was decided so far, final or not."""
+        return self._seats[id].ledger.held(claim)
+
+    def all_held(self, id: SeatId) -> list[ClaimId]:
+        """Every claim that has a place by what was decided so far."""
+        return self._seats[id].ledger.all_held()
+
     def holder(self, id: SeatId) -> Origin | None:
         """Who opened the latest term that we know of, whether it still decides or not."""
         latest = self._seats[id].latest

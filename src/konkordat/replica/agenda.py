@@ -1,0 +1,84 @@
+"""What there is to decide, seat by seat. Every node keeps it, since any may come to hold the seat."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import Final
+
+from konkordat.kernel.claim import ClaimId, Resource
+from konkordat.kernel.seat import SeatId
+
+DECIDED_AT_ONCE_MAX: Final = 512  # claims in one commit; the next follows within a tick
+
+
+class Agenda:
+    """Ordered throughout: what is iterated comes out alike in every process."""
+
+    def __init__(self) -> None:
+        self.open: dict[SeatId, dict[ClaimId, None]] = {}  # not finally decided
+        self.asked: dict[SeatId, dict[ClaimId, None]] = {}  # of these: not put to the holder yet
+        self.frees: dict[SeatId, dict[ClaimId, None]] = {}  # let go by their owners, or expired
+        self.waiting: dict[
+            SeatId, dict[ClaimId, Resource]
+        ] = {}  # denied; asked again when a place frees
+        self.freed: dict[SeatId, dict[Resource, None]] = {}  # where one did
+        self.homeless: dict[ClaimId, None] = {}  # nobody knows the seat yet
+        self._expiring: list[tuple[int, SeatId, ClaimId]] = []
+
+    def undecided(self, seat: SeatId, id: ClaimId, asked: bool = True) -> None:
+        """A claim waits for its decision, and, unless it was decided though not finally, is to be put to whoever holds
+        the seat."""
+        self.homeless.pop(id, None)
+        self.waiting.get(seat, {}).pop(id, None)
+        self.frees.get(seat, {}).pop(id, None)
+        self.open.setdefault(seat, {})[id] = None
+        if asked:
+            self.asked.setdefault(seat, {})[id] = None
+
+    def settled(self, seat: SeatId, id: ClaimId) -> None:
+        """Nothing is to be decided of it any more."""
+        self.homeless.pop(id, None)
+        self.waiting.get(seat, {}).pop(id, None)
+        self.open.get(seat, {}).pop(id, None)
+        self.asked.get(seat, {}).pop(id, None)
+
+    def wait(self, seat: SeatId, id: ClaimId, resource: Resource) -> None:
+        self.waiting.setdefault(seat, {})[id] = resource
+
+    def let_go(self, seat: SeatId, id: ClaimId) -> None:
+        """The place is not wanted any more. Every node remembers it until the place is free, whoever decides that."""
+        self.frees.setdefault(seat, {})[id] = None
+
+    def place_freed(self, seat: SeatId, resources: Iterable[Resource]) -> None:
+        self.freed.setdefault(seat, {}).update(dict.fromkeys(resources))
+
+    def take_asked(self, seat: SeatId) -> list[ClaimId]:
+        """What is to be put to the holder now."""
+        asked = self.asked.get(seat, {})
+        taken = list(asked)[:DECIDED_AT_ONCE_MAX]
+        for id in taken:
+            del asked[id]
+        return taken
+
+    def is_free(self, seat: SeatId, id: ClaimId) -> None:
+        """The place was let go."""
+        self.frees.get(seat, {}).pop(id, None)
+
+    def take_freed(self, seat: SeatId) -> list[Resource]:
+        return list(self.freed.pop(seat, ()))
+
+    def ask_all(self, seat: SeatId) -> None:
+        """We came to hold the seat: everything undecided is ours to decide."""
+        self.asked[seat] = dict(self.open.get(seat, {}))
+
+    def expires(self, at_ms: int, seat: SeatId, id: ClaimId) -> None:
+        heapq.heappush(self._expiring, (at_ms, seat, id))
+
+    def take_expired(self, now_ms: int) -> list[tuple[SeatId, ClaimId]]:
+        """Whose time is up, each once."""
+        taken = []
+        while self._expiring and self._expiring[0][0] <= now_ms:
+            _at, seat, id = heapq.heappop(self._expiring)
+            taken.append((seat, id))
+        return taken

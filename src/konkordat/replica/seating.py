@@ -1,0 +1,502 @@
+"""Seats in a replica: the machine of `protocol.seats` between the log and the index of claims.
+
+In each commit, after what peers sent and what clients asked for is merged:
+
+    admitted      entries of peers' batches go to the machine, in the order of each log
+    transactions  what changed is put on the agenda; the machine says what to write; we decide what is ours to decide
+    refresh       what may be told of each claim is written into the index
+
+All of it becomes durable with the one commit, so whatever is answered is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from konkordat.kernel.change import Change, Transaction
+from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
+from konkordat.kernel.ids import NodeName, Origin, RecordKey, node_of, valid_record_id
+from konkordat.kernel.record import Record
+from konkordat.kernel.seat import (
+    BUNDLE_WISHES_MAX,
+    At,
+    Decision,
+    Entry,
+    Opening,
+    Request,
+    Roster,
+    SeatId,
+    SeatSpec,
+    UnreadableEntry,
+    Verdict,
+    Wish,
+)
+from konkordat.protocol.seats.machine import Refused, Seats
+from konkordat.protocol.seats.patience import SeatSettings
+from konkordat.protocol.seats.rules import RULES, Rules
+from konkordat.replica.agenda import Agenda
+from konkordat.replica.claims import HELD, held_id
+from konkordat.replica.commit import Commit
+from konkordat.replica.domain import Domain, Wanted
+from konkordat.replica.seat_log import (
+    entries_in,
+    entry_changes,
+    is_entries,
+    is_roster,
+    roster_change,
+    roster_in,
+    rosters_before,
+    said_before,
+)
+from konkordat.store.port import Reader
+
+# In force until the first roster is known: nobody is a member, so nobody votes, stands or decides.
+NO_ROSTER: Final = Roster(0, (Origin("nobody.0"),))
+# Claims whose state is looked at again in one commit. A takeover touches every claim of a venue; what may be told of
+# them only grows, so later is safe.
+REFRESHED_AT_ONCE_MAX: Final = 2_000
+
+
+class Opened(NamedTuple):
+    """A term began, for the journal and the timeline."""
+
+    seat: SeatId
+    term: int
+    holder: Origin
+    at_ms: int
+
+
+class Unreadable(NamedTuple):
+    """A change of a seat that this release cannot read; for the journal."""
+
+    key: RecordKey
+    at: At
+    why: str
+
+
+Note = Opened | Unreadable | Refused
+
+
+class Seating:
+    """One node's part in deciding what is scarce. Used by the replica, within a commit."""
+
+    def __init__(
+        self,
+        store: Reader,
+        domain: Domain,
+        origin: Origin,
+        members: Sequence[NodeName],
+        settings: SeatSettings,
+        started_ms: int,
+        rules: Rules = RULES,
+    ) -> None:
+        self._store = store
+        self._domain = domain
+        self._origin = origin
+        self._members = tuple(sorted(members))
+        self._heard: dict[Origin, int] = {origin: started_ms}
+        self._frontiers: dict[Origin, Mapping[Origin, int]] = {}  # as members last told
+        self._machine = Seats(origin, NO_ROSTER, settings, started_ms, rules)
+        self._agenda = Agenda()
+        self._seat_of: dict[Resource, SeatId] = {}
+        self._moved: dict[
+            ClaimId, SeatId
+        ] = {}  # where a claim that went to another seat still has a place
+        self._deciding: set[SeatId] = set()
+        self._looked_over: set[SeatId] = (
+            set()
+        )  # whose places were compared with the records since the start
+        self._touched: dict[ClaimId, None] = {}
+        self._owed: dict[NodeName, None] = {}  # holders that wait for our acknowledgement
+        self.notes: list[Note] = []
+        self.opened_ms: dict[tuple[SeatId, int], int] = {}
+        self._rebuild()
+
+    @property
+    def machine(self) -> Seats:
+        """For reading."""
+        return self._machine
+
+    # Before the commit ---------------------------------------------------------------------------
+
+    def heard(self, origin: Origin, frontier: Mapping[Origin, int], now_ms: int) -> None:
+        """A heartbeat: its sender lives, and has this much durably."""
+        self._heard[origin] = now_ms
+        self._frontiers[origin] = frontier
+        self._machine.acknowledged(origin, frontier)
+
+    # In the commit -------------------------------------------------------------------------------
+
+    def admitted(self, transaction: Transaction, at: At) -> None:
+        """A transaction stands in a log: ours or a peer's. In the order of each log."""
+        for change in transaction.changes:
+            if is_entries(change):
+                self._take(change, at, transaction.hlc >> 16)
+            elif is_roster(change.key):
+                self._learn(roster_in(change.key.id, change.fields))
+
+    def _take(self, change: Change, at: At, at_ms: int) -> None:
+        try:
+            entries = entries_in(change)
+        except UnreadableEntry as error:
+            self.notes.append(Unreadable(change.key, at, str(error)))
+            return
+        for entry in entries:
+            self._machine.applied(entry, at)
+            self._note_opening(entry, at, at_ms)
+            if at.origin != self._origin and isinstance(entry, Decision | Opening):
+                self._owed[node_of(at.origin)] = None
+
+    def transactions(
+        self, commit: Commit, frontier: Mapping[Origin, int], now_ms: int
+    ) -> Iterator[tuple[Change, ...]]:
+        """What to write now, in the batch after `frontier`: each a transaction of its own."""
+        self._machine.reached(frontier)
+        if self._machine.roster.version == 0:
+            first = self._first_roster(frontier)
+            if first is not None:
+                yield (roster_change(first),)
+                self._learn(first)
+        entries: list[Entry] = self._machine.due(now_ms, self._heard)
+        decided = self._decide(commit, now_ms)
+        if decided:
+            # What needs nobody else's acknowledgement is final with the commit that decides it.
+            entries += [*decided, *self._machine.due(now_ms, self._heard)]
+        for entry in entries:
+            self._note_opening(entry, At(self._origin, frontier.get(self._origin, 0) + 1), now_ms)
+        yield from entry_changes(entries)
+
+    def take_changes(self, commit: Commit, now_ms: int) -> None:
+        """Put on the agenda what the commit's changes of records mean. Before `transactions`."""
+        for record in commit.changed_records():
+            spec = self._domain.seat_of(record)
+            if spec is not None:
+                self._establish(spec)
+            if spec is not None or self._domain.owned_resource(record.key) is not None:
+                # It may tell whose the claims are of which nobody knew.
+                self._touched.update(self._agenda.homeless)
+        book = commit.claims
+        for resource in book.resized:
+            seat = self._seat_for(resource, commit)
+            if seat is not None:
+                self._agenda.place_freed(seat, [resource])
+        for id, (old, new) in book.wished.items():
+            self._touched[id] = None
+            before = self._seat_for(old.resource, commit) if old is not None else None
+            if new is not None:
+                self._wished(id, before, self._seat_for(new.resource, commit))
+            elif before is not None:
+                self._agenda.settled(before, id)
+                self._agenda.let_go(before, id)
+        for seat, id in self._agenda.take_expired(now_ms):
+            if self._machine.held(seat, id) is not None:
+                self._agenda.let_go(seat, id)
+                self._touched[id] = None
+
+    def _wished(self, id: ClaimId, before: SeatId | None, seat: SeatId | None) -> None:
+        """A claim came or moved."""
+        if seat is None:
+            self._agenda.homeless[id] = None
+            return
+        if before is not None and before != seat:
+            self._agenda.settled(before, id)
+            self._moved[id] = before
+        self._agenda.undecided(seat, id)
+
+    def refresh(self, commit: Commit, now_ms: int) -> None:
+        """Bring the index of claims in line with what may be told now."""
+        for seat in self._machine.ids:
+            touched = self._machine.take_touched(seat)
+            self._touched.update(dict.fromkeys(sorted(touched)))
+            for id in [id for id in self._agenda.frees.get(seat, ()) if id in touched]:
+                if self._machine.held(seat, id) is None:
+                    self._agenda.is_free(seat, id)
+        ids = list(self._touched)[:REFRESHED_AT_ONCE_MAX]
+        for id in ids:
+            del self._touched[id]
+        commit.load(dict.fromkeys(id.owner for id in ids))
+        commit.claims.know(dict.fromkeys(id.owner for id in ids))
+        for id in ids:
+            self._refresh(id, commit, now_ms)
+
+    def take_owed(self) -> list[NodeName]:
+        """The holders that wait to hear that we have what they decided."""
+        owed, self._owed = list(self._owed), {}
+        return owed
+
+    def take_notes(self) -> list[Note]:
+        notes = [*self.notes, *self._machine.refused]
+        self.notes.clear()
+        self._machine.refused.clear()
+        return notes
+
+    # Seats and rosters ---------------------------------------------------------------------------
+
+    def _establish(self, spec: SeatSpec) -> None:
+        if valid_record_id(spec.id) and self._machine.spec(spec.id) != spec:
+            self._machine.establish(spec)
+
+    def _seat_for(self, resource: Resource, commit: Commit) -> SeatId | None:
+        """The seat that decides a resource; once known it stays."""
+        seat = self._seat_of.get(resource)
+        if seat is None:
+            spec = self._domain.seat(resource, commit.record)
+            if spec is None or not valid_record_id(spec.id):
+                return None
+            self._establish(spec)
+            seat = self._seat_of[resource] = spec.id
+        return seat
+
+    def _first_roster(self, frontier: Mapping[Origin, int]) -> Roster | None:
+        """The roster that configuration names, once all are there and we know all that they know. One of them says
+        it."""
+        if not self._members or node_of(self._origin) != self._members[0]:
+            return None
+        origins = {node_of(o): o for o in (*self._frontiers, self._origin)}
+        if any(member not in origins for member in self._members):
+            return None
+        told = self._frontiers.values()
+        if any(frontier.get(o, 0) < seq for seen in told for o, seq in seen.items()):
+            return None
+        return Roster(1, tuple(sorted(origins[member] for member in self._members)))
+
+    def _learn(self, roster: Roster | None) -> None:
+        if roster is not None and roster.version > self._machine.roster.version:
+            self._machine.roster_changed(roster)
+
+    def _note_opening(self, entry: Entry, at: At, at_ms: int) -> None:
+        if isinstance(entry, Opening):
+            self.opened_ms[(entry.seat, entry.term)] = at_ms
+            self.notes.append(Opened(entry.seat, entry.term, at.origin, at_ms))
+
+    # Deciding ------------------------------------------------------------------------------------
+
+    def _decide(self, commit: Commit, now_ms: int) -> list[Decision]:
+        decisions: list[Decision] = []
+        for seat in self._machine.ids:
+            if not self._machine.deciding(seat):
+                self._deciding.discard(seat)
+                continue
+            if seat not in self._deciding:
+                self._deciding.add(seat)
+                self._come_to_decide(seat, commit)
+            decisions += self._decide_for(seat, commit, now_ms)
+        return decisions
+
+    def _come_to_decide(self, seat: SeatId, commit: Commit) -> None:
+        """The seat is ours: all that is open is asked, and places that nobody wants any more are let go."""
+        self._agenda.ask_all(seat)
+        if seat in self._looked_over:
+            return
+        self._looked_over.add(seat)
+        held = self._machine.all_held(seat)
+        commit.load(dict.fromkeys(id.owner for id in held))
+        for id in held:
+            if self._wish(id, commit) is None:
+                self._agenda.let_go(seat, id)
+
+    def _decide_for(self, seat: SeatId, commit: Commit, now_ms: int) -> list[Decision]:
+        agenda = self._agenda
+        frees = [id for id in agenda.frees.get(seat, ()) if self._machine.held(seat, id)]
+        asked = agenda.take_asked(seat)
+        requests = [Request(frees=part) for part in _parts(frees)]
+        requests += self._requests(seat, asked, commit, now_ms)
+        decisions = self._ask(seat, requests, commit) if requests else []
+        for id in frees:
+            agenda.is_free(seat, id)
+        again = self._waiting(seat, commit)
+        return decisions + (self._ask(seat, again, commit) if again else [])
+
+    def _ask(self, seat: SeatId, requests: Sequence[Request], commit: Commit) -> list[Decision]:
+        before = [
+            held.resource
+            for request in requests
+            for wish in request.wishes
+            if (held := self._machine.held(seat, wish.claim.id)) is not None
+        ]
+        decisions = self._machine.decide(seat, requests, self._capacities(requests, commit))
+        freed = [
+            r.claim.resource for d in decisions for r in d.rulings if r.verdict is Verdict.FREED
+        ]
+        self._agenda.place_freed(seat, [*before, *freed])
+        return decisions
+
+    def _requests(
+        self, seat: SeatId, ids: Iterable[ClaimId], commit: Commit, now_ms: int
+    ) -> list[Request]:
+        """Wishes in the order of their stamps; those that belong together as one."""
+        ids = list(ids)
+        commit.load(dict.fromkeys(id.owner for id in ids))
+        bundles: dict[object, list[Wish]] = {}
+        found = [(wish, id) for id in ids if (wish := self._wish(id, commit)) is not None]
+        for (claim, wanted), id in sorted(found, key=lambda each: each[0][0].order):
+            if self._seat_for(claim.resource, commit) != seat or _is_over(wanted, now_ms):
+                continue
+            name: object = claim.stamp if wanted.together else id
+            bundles.setdefault(name, []).append(
+                Wish(claim, self._of_seat(wanted.alternatives, seat, commit), wanted.replaces)
+            )
+        requests: list[Request] = []
+        for wishes in bundles.values():
+            if len(wishes) <= BUNDLE_WISHES_MAX:
+                requests.append(Request(tuple(wishes)))
+            else:  # nobody here writes this; one after the other is the most that can be promised
+                requests += [Request((wish,)) for wish in wishes]
+        return requests
+
+    def _of_seat(self, claims: Iterable[Claim], seat: SeatId, commit: Commit) -> tuple[Claim, ...]:
+        """Only places that are ours to give."""
+        return tuple([c for c in claims if self._seat_for(c.resource, commit) == seat])
+
+    def _waiting(self, seat: SeatId, commit: Commit) -> list[Request]:
+        """Who waits for a place that was freed, as long as the first in line fits."""
+        freed = dict.fromkeys(self._agenda.take_freed(seat))
+        waiting = self._agenda.waiting.get(seat)
+        if not freed or not waiting:
+            return []
+        ids = [id for id, resource in waiting.items() if resource in freed]
+        commit.load(dict.fromkeys(id.owner for id in ids))
+        found = [wish for id in ids if (wish := self._wish(id, commit)) is not None]
+        requests: list[Request] = []
+        left: dict[Resource, int] = {}
+        for claim, wanted in sorted(found, key=lambda each: each[0].order):
+            if claim.resource not in left:
+                left[claim.resource] = self._capacity(claim.resource, commit)
+            capacity = left[claim.resource]
+            if capacity < 0 or self._machine.rivals(seat, claim, capacity):
+                left[claim.resource] = -1  # whoever came first is not passed by
+                continue
+            left[claim.resource] -= claim.quantity
+            requests.append(Request((Wish(claim, (), wanted.replaces),), again=True))
+        return requests
+
+    def _wish(self, id: ClaimId, commit: Commit) -> tuple[Claim, Wanted] | None:
+        """What a record asks for by this claim now; None if it asks for nothing any more."""
+        record = commit.record(id.owner)
+        if record is None:
+            return None
+        for claim in self._domain.claims(record):
+            if claim.id == id:
+                return claim, self._domain.wanted(record, claim)
+        return None
+
+    def _capacities(self, requests: Iterable[Request], commit: Commit) -> dict[Resource, int]:
+        wishes = [wish for request in requests for wish in request.wishes]
+        resources = dict.fromkeys(c.resource for w in wishes for c in (w.claim, *w.alternatives))
+        return {resource: self._capacity(resource, commit) for resource in resources}
+
+    def _capacity(self, resource: Resource, commit: Commit) -> int:
+        """How much there is; nothing of what was deleted."""
+        key = self._domain.capacity_owner(resource)
+        owner = commit.record(key) if key is not None else None
+        if owner is not None and not owner.alive:
+            return 0
+        return self._domain.capacity(owner)
+
+    # The index -----------------------------------------------------------------------------------
+
+    def _refresh(self, id: ClaimId, commit: Commit, now_ms: int) -> None:
+        book, agenda = commit.claims, self._agenda
+        wish = self._wish(id, commit)
+        if wish is None:
+            book.withdraw(id)
+            book.withdraw(held_id(id))
+            return
+        claim, wanted = wish
+        seat = self._seat_for(claim.resource, commit) if claim.quantity else None
+        if seat is None:
+            return  # nobody decides it, or nobody knows who does: laid down as it is
+        view = self._machine.state(seat, id, claim.stamp)
+        holds = view.holds or self._held_elsewhere(id, seat)
+        state, place, expires_ms = view.state, claim, wanted.expires_ms
+        if state is ClaimState.TENTATIVE:
+            agenda.undecided(seat, id, asked=not self._is_ruled(seat, claim))
+        else:
+            agenda.settled(seat, id)
+        if state is ClaimState.CONFIRMED:
+            place = view.holds or claim
+            self._come_over(id)
+            if expires_ms:
+                agenda.expires(expires_ms, seat, id)
+        elif state is ClaimState.DISPLACED and wanted.waits:
+            agenda.wait(seat, id, claim.resource)
+        elif state is ClaimState.RELEASED and _is_over(wanted, now_ms):
+            state = ClaimState.EXPIRED
+        book.tell(DecidedClaim(place, state, view.against, expires_ms))
+        if holds is not None and state in (ClaimState.TENTATIVE, ClaimState.DISPLACED):
+            book.tell(DecidedClaim(_held(holds), ClaimState.CONFIRMED))
+        else:
+            book.withdraw(held_id(id))
+
+    def _held_elsewhere(self, id: ClaimId, seat: SeatId) -> Claim | None:
+        before = self._moved.get(id)
+        if before is None or before == seat:
+            return None
+        held = self._machine.held(before, id)
+        return self._machine.state(before, id, held.stamp).holds if held is not None else None
+
+    def _come_over(self, id: ClaimId) -> None:
+        """The new seat confirmed it; the old place can go."""
+        before = self._moved.pop(id, None)
+        if before is not None:
+            self._agenda.let_go(before, id)
+
+    def _is_ruled(self, seat: SeatId, claim: Claim) -> bool:
+        """Decided, though perhaps not finally."""
+        ruled = self._machine.rulings(seat, claim.id)
+        return bool(ruled) and ruled[-1].ruling.claim.stamp == claim.stamp
+
+    # Start ---------------------------------------------------------------------------------------
+
+    def _rebuild(self) -> None:
+        """The machine and the agenda, from what is in the store."""
+        for roster in rosters_before(self._store):
+            self._learn(roster)
+        records = _Records(self._store)
+        for said in said_before(self._store):
+            self._machine.applied(said.entry, said.at)
+            if isinstance(said.entry, Opening):
+                self.opened_ms[(said.entry.seat, said.entry.term)] = said.hlc >> 16
+        self._machine.reached(self._store.frontier())
+        for seat in self._machine.ids:
+            self._machine.take_touched(seat)  # the index has it
+            spec = self._domain.seat_named(seat, records)
+            if spec is not None:
+                self._establish(spec)
+        for decided in self._store.open_claims():
+            self._touched[_own_id(decided.claim.id)] = None
+
+
+class _Records:
+    """Records of the store, for a domain that looks some up at a start."""
+
+    def __init__(self, store: Reader) -> None:
+        self._store = store
+
+    def __call__(self, key: RecordKey) -> Record | None:
+        return self._store.load([key]).get(key)
+
+
+def _held(claim: Claim) -> Claim:
+    return Claim(
+        held_id(claim.id),
+        claim.resource,
+        claim.start_ms,
+        claim.until_ms,
+        claim.quantity,
+        claim.stamp,
+    )
+
+
+def _own_id(id: ClaimId) -> ClaimId:
+    return ClaimId(id.owner, id.part.removesuffix(HELD))
+
+
+def _is_over(wanted: Wanted, now_ms: int) -> bool:
+    return 0 < wanted.expires_ms <= now_ms
+
+
+def _parts(ids: Sequence[ClaimId]) -> Iterator[tuple[ClaimId, ...]]:
+    for first in range(0, len(ids), BUNDLE_WISHES_MAX):
+        yield tuple(ids[first : first + BUNDLE_WISHES_MAX])
