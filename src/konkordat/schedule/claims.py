@@ -1,4 +1,5 @@
-"""What a record of the schedule claims: a session its place, and, softly, its speakers' time.
+"""What a record of the schedule claims: a session its place, and, softly, its speakers' time; a hold a place until it
+expires; a registration its seats.
 
 Claims are derived from the merged state, alike on every node. A remote change cannot be refused, so nothing here
 raises: a slot that makes no sense (or that only a newer release understands) claims nothing. Only what a claim needs is
@@ -6,25 +7,24 @@ read, so that fields added to slots later do not make old and new nodes decide d
 
     room/<id>      as much as the room's `max_concurrent`
     booth/<id>     one
+    session/<id>   the session's seats, claimed by registrations
     speaker/<id>   claims of quantity 0: never displaced, but found by time, which is how clashes are seen
+    attendee/<id>  the same: an attendee's registrations
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
-
-import msgspec
-from msgspec import Struct
+from typing import Any, Final
 
 from konkordat.kernel import canonical
 from konkordat.kernel.claim import Claim, ClaimId, Resource
 from konkordat.kernel.hlc import Stamp
 from konkordat.kernel.ids import Collection, Group, RecordId, RecordKey, valid_record_id
 from konkordat.kernel.record import Record
-from konkordat.schedule.fields import CONCURRENT_MAX, DURATION_MINUTES_MAX, SPEAKERS_MAX
-from konkordat.schedule.times import MINUTE_MS, Interval, to_utc_ms
+from konkordat.schedule.attendance import REGISTRATION_SEATS_MAX
+from konkordat.schedule.fields import CONCURRENT_MAX, PEOPLE_MAX, SPEAKERS_MAX
+from konkordat.schedule.slots import PLACING, SLOT, SLOT_PART, Candidate, plan_of
 
 SESSIONS: Final = Collection("sessions")
 ROOMS: Final = Collection("rooms")
@@ -32,93 +32,93 @@ BOOTHS: Final = Collection("booths")
 EVENTS: Final = Collection("events")
 VENUES: Final = Collection("venues")
 SPEAKERS: Final = Collection("speakers")
+ATTENDEES: Final = Collection("attendees")
+REGISTRATIONS: Final = Collection("registrations")
+HOLDS: Final = Collection("holds")
 
-SLOT: Final = Group("slot")
+PLACED: Final = frozenset({SESSIONS, HOLDS})  # what claims a room or booth by its slot
 STATE: Final = Group("state")
 SPEAKER_LIST: Final = Group("speakers")
 MAX_CONCURRENT: Final = Group("max_concurrent")
+SEATS: Final = Group("seats")
+SESSION: Final = Group("session")
+ATTENDEE: Final = Group("attendee")
+QUANTITY: Final = Group("quantity")
+WAITLIST: Final = Group("waitlist")
+CANCELLED: Final = Group("cancelled")
+EXPIRES_AT: Final = Group("expires_at")
 
-SLOT_PART: Final = "slot"  # the part of a session's claim on its room or booth
-_COLLECTION_OF: Final[Mapping[str, Collection]] = {"room": ROOMS, "booth": BOOTHS}
-_KIND_OF: Final[Mapping[Collection, str]] = {ROOMS: "room", BOOTHS: "booth"}
+SEATS_PART: Final = "seats"  # the part of a registration's claim on its session
+# Seats are taken as long as the session is, whenever that is: all claims on them overlap.
+SEATS_TIME: Final = (0, 1)
+_COLLECTION_OF: Final[Mapping[str, Collection]] = {
+    "room": ROOMS,
+    "booth": BOOTHS,
+    "session": SESSIONS,
+}
+_KIND_OF: Final[Mapping[Collection, str]] = {ROOMS: "room", BOOTHS: "booth", SESSIONS: "session"}
+# What the stamp of a registration's session must cover: written together, so that no merge makes another claim of them.
+SEATS_GROUPS: Final = frozenset({SESSION, QUANTITY, WAITLIST, CANCELLED})
 CLAIM_GROUPS: Final[Mapping[Collection, frozenset[Group]]] = {
-    SESSIONS: frozenset({SLOT, STATE, SPEAKER_LIST}),
+    SESSIONS: frozenset({SLOT, PLACING, STATE, SPEAKER_LIST, SEATS}),
+    HOLDS: frozenset({SLOT, PLACING, EXPIRES_AT}),
     ROOMS: frozenset({MAX_CONCURRENT}),
+    REGISTRATIONS: SEATS_GROUPS | {ATTENDEE},
 }
 NO_GROUPS: Final[frozenset[Group]] = frozenset()
 
 
-class Place(NamedTuple):
-    """Where and when a session is: "room/<id>" or "booth/<id>", UTC milliseconds."""
-
-    name: str
-    interval: Interval
-
-
-class _SlotView(Struct, frozen=True):
-    """As much of a slot as a claim depends on."""
-
-    local_start: str
-    time_zone: str
-    duration_minutes: int
-    room: str | None = None
-    booth: str | None = None
-    fold: int = 0
-
-
-# Ordinary slots take about 150 bytes. Whatever a peer sends beyond is read each time, not kept in memory.
-_CACHED_BYTES_MAX: Final = 512
-_slot_decoder: Final = msgspec.json.Decoder(_SlotView)
-
-
 def claims_of(record: Record) -> tuple[Claim, ...]:
     """What a record claims in its present state; of a deleted or cancelled one, nothing."""
-    if record.key.collection != SESSIONS or not record.alive:
+    if not record.alive:
         return ()
-    register = record.fields.get(SLOT)
+    if record.key.collection == REGISTRATIONS:
+        return _seats_of(record)
+    register = record.fields.get(SLOT) if record.key.collection in PLACED else None
     if register is None or is_cancelled(value_of(record, STATE)):
         return ()
-    place = place_of(register.value)
-    if place is None:
+    candidates = plan_of(record).candidates
+    if not candidates:
         return ()
     speakers = record.fields.get(SPEAKER_LIST)
     return tuple(
-        _claims(record.key, place, speakers.value if speakers else b"null", register.stamp)
+        _claims(record.key, candidates[0], speakers.value if speakers else b"null", register.stamp)
     )
 
 
-def _claims(key: RecordKey, place: Place, speakers: bytes, stamp: Stamp) -> Iterator[Claim]:
-    start_ms, until_ms = place.interval.start_ms, place.interval.until_ms
-    tenant = key.tenant
-    own = ClaimId(key, SLOT_PART)
-    yield Claim(own, Resource(tenant, place.name), start_ms, until_ms, 1, stamp)
+def place_claim(key: RecordKey, candidate: Candidate, stamp: Stamp) -> Claim:
+    """The claim of a session or hold on a place, with the buffers there."""
+    taken = candidate.taken
+    own, resource = ClaimId(key, SLOT_PART), Resource(key.tenant, candidate.name)
+    return Claim(own, resource, taken.start_ms, taken.until_ms, 1, stamp)
+
+
+def _claims(key: RecordKey, wish: Candidate, speakers: bytes, stamp: Stamp) -> Iterator[Claim]:
+    yield place_claim(key, wish, stamp)
+    tenant, own = key.tenant, wish.place.interval
+    start_ms, until_ms = own.start_ms, own.until_ms
     for speaker in speakers_in(speakers):
         name = speaker_name(speaker)
         yield Claim(ClaimId(key, name), Resource(tenant, name), start_ms, until_ms, 0, stamp)
 
 
-def place_of(slot: bytes) -> Place | None:
-    """Where and when a slot is, from its canonical JSON; None for null and for what is no slot."""
-    return _place_of(slot) if len(slot) <= _CACHED_BYTES_MAX else _place_of.__wrapped__(slot)
-
-
-@lru_cache(maxsize=8_192)
-def _place_of(slot: bytes) -> Place | None:
-    try:
-        view = _slot_decoder.decode(slot)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-    sound = 0 < view.duration_minutes <= DURATION_MINUTES_MAX and view.fold in {0, 1}
-    if not sound or bool(view.room) == bool(view.booth):
-        return None
-    kind, id_ = ("room", view.room) if view.room else ("booth", view.booth)
-    if id_ is None or not valid_record_id(id_):
-        return None
-    start_ms = to_utc_ms(view.local_start, view.time_zone, view.fold)
-    if not isinstance(start_ms, int):
-        return None
-    until_ms = start_ms + view.duration_minutes * MINUTE_MS
-    return Place(f"{kind}/{id_}", Interval(start_ms, until_ms))
+def _seats_of(record: Record) -> tuple[Claim, ...]:
+    """What a registration claims of its session."""
+    register = record.fields.get(SESSION)
+    session = None if register is None else decoded(register.value)
+    if register is None or not isinstance(session, str) or not valid_record_id(session):
+        return ()
+    quantity = quantity_of(value_of(record, QUANTITY))
+    if quantity is None or value_of(record, CANCELLED) is True:
+        return ()
+    key, stamp = record.key, register.stamp
+    seats = Resource(key.tenant, seats_name(session))
+    made = Claim(ClaimId(key, SEATS_PART), seats, *SEATS_TIME, quantity, stamp)
+    attendee = value_of(record, ATTENDEE)
+    if not isinstance(attendee, str) or not valid_record_id(attendee):
+        return (made,)
+    name = attendee_name(attendee)
+    return (made, Claim(ClaimId(key, name), Resource(key.tenant, name), *SEATS_TIME, 0, stamp))
 
 
 def speakers_in(value: bytes) -> tuple[str, ...]:
@@ -133,6 +133,24 @@ def speakers_in(value: bytes) -> tuple[str, ...]:
 def speaker_name(speaker: str) -> str:
     """The name of the resource that is a speaker's time."""
     return f"speaker/{speaker}"
+
+
+def seats_name(session: str) -> str:
+    """The name of the resource that is a session's seats."""
+    return f"session/{session}"
+
+
+def attendee_name(attendee: str) -> str:
+    """The name of the resource by which an attendee's registrations are found."""
+    return f"attendee/{attendee}"
+
+
+def quantity_of(value: Any) -> int | None:
+    """How many seats a registration says it wants; one, where it says nothing; None for what makes no sense."""
+    if value is None:
+        return 1
+    sound = isinstance(value, int) and not isinstance(value, bool)
+    return value if sound and 1 <= value <= REGISTRATION_SEATS_MAX else None
 
 
 def is_cancelled(state: Any) -> bool:
@@ -154,10 +172,20 @@ def owned_resource(key: RecordKey) -> Resource | None:
 
 
 def capacity_of(owner: Record | None) -> int:
-    """How many sessions a place may host at one time. Of a record that is no room, whatever it says: one."""
-    if owner is None or owner.key.collection != ROOMS:
+    """How many sessions a room may host at one time, how many seats a session has. Of any other record: one."""
+    if owner is None:
+        return 1
+    if owner.key.collection == SESSIONS:
+        return seats_in(value_of(owner, SEATS))
+    if owner.key.collection != ROOMS:
         return 1
     return sensible_capacity(value_of(owner, MAX_CONCURRENT))
+
+
+def seats_in(value: Any) -> int:
+    """A session's `seats` as they stand in a record; none, where nothing sensible is said."""
+    sound = isinstance(value, int) and not isinstance(value, bool)
+    return value if sound and 0 <= value <= PEOPLE_MAX else 0
 
 
 def sensible_capacity(value: Any) -> int:

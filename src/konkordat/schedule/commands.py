@@ -42,6 +42,7 @@ class Operation(Struct, frozen=True):
     # What to do with a slot that does not fit: refuse the command, write it and let it be displaced, or write the
     # rest without it.
     on_conflict: OnConflict = "fail"
+    hold: str = ""  # id of a hold whose place the slot takes over
 
 
 class WriteCommand(Struct, frozen=True):
@@ -51,6 +52,9 @@ class WriteCommand(Struct, frozen=True):
     operations: tuple[Operation, ...]
     # Why a rule that may be overridden is overridden; "" = it is not. Goes into the audit trail.
     override_reason: str = ""
+    # The places asked for are granted all together or not at all: refuse what no seat can decide so. Without it, up to
+    # BUNDLE_WISHES_MAX are, as far as they lie at one venue.
+    together: bool = False
 
 
 class WriteWarning(Struct, frozen=True):
@@ -104,12 +108,15 @@ def operation(
     groups: dict[Group, bytes] = {}
     units: dict[Group, bytes] = {}
     cleared: list[str] = []
+    hold = ""
     if op == "patch":
         assert body is not None
-        _split_patch(spec, body, groups, units, cleared)
+        hold = _split_patch(spec, body, groups, units, cleared)
     elif op != "delete":
         assert body is not None
-        groups = {Group(g): canonical.encode(value) for g, value in to_groups(spec, body).items()}
+        plain = to_groups(spec, body)
+        hold = _take_hold(plain.get("slot"))
+        groups = {Group(g): canonical.encode(value) for g, value in plain.items()}
     return Operation(
         op,
         Collection(collection),
@@ -120,7 +127,14 @@ def operation(
         if_match,
         if_none_match_any,
         on_conflict,
+        hold,
     )
+
+
+def _take_hold(slot: Any) -> str:
+    """Take the hold out of a slot: it says how to get the place, not where that is."""
+    taken = slot.pop("hold", None) if isinstance(slot, dict) else None
+    return taken or ""
 
 
 def _split_patch(
@@ -129,8 +143,10 @@ def _split_patch(
     groups: dict[Group, bytes],
     units: dict[Group, bytes],
     cleared: list[str],
-) -> None:
-    """Sort a patch into what can be written as it is and what must be merged with the present record."""
+) -> str:
+    """Sort a patch into what can be written as it is and what must be merged with the present record. Returns the hold
+    that its slot takes over."""
+    hold = ""
     for field in spec.fields:
         value = getattr(patch, field.name)
         if value is UNSET:
@@ -142,9 +158,11 @@ def _split_patch(
             for key, text in plain.items():
                 groups[Group(f"{field.name}.{key}")] = canonical.encode(text)
         elif field.kind is FieldKind.UNIT and plain is not None:
+            hold = _take_hold(plain) if field.name == "slot" else hold
             units[Group(field.name)] = canonical.encode(plain)
         else:
             groups[Group(field.name)] = canonical.encode(plain)
+    return hold
 
 
 def key_of(command: WriteCommand, operation: Operation) -> RecordKey:

@@ -4,9 +4,11 @@ A command is decided as a whole, on the state that it would leave: its operation
 and two sessions may swap their rooms.
 
     operations → drafts          presence, conditions, bodies                    `Draft`
+    drafts → foundations         what seats rest on stays
     drafts → zones               every time zone is known
     drafts → references          what is referred to is there
     drafts → places              day, hours, room; what does not fit             `Places`
+    drafts → registrations       seats that are left                             `Registrations`
     drafts → deletions           nothing that a session still needs
     drafts → writes and notes    soft clashes, effects
 """
@@ -23,9 +25,9 @@ from konkordat.kernel.claim import Claim, Resource
 from konkordat.kernel.ids import Collection, Group, RecordId, RecordKey
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
-from konkordat.kernel.seat import SeatSpec
-from konkordat.replica.domain import PLAIN_CLAIM, Records, View, Wanted, Writes
-from konkordat.schedule import claims, seats
+from konkordat.kernel.seat import SeatId, SeatSpec
+from konkordat.replica.domain import Records, View, Wanted, Writes
+from konkordat.schedule import claims, seats, wishes
 from konkordat.schedule.commands import (
     NULL,
     WARNINGS_MAX,
@@ -35,8 +37,10 @@ from konkordat.schedule.commands import (
     key_of,
 )
 from konkordat.schedule.drafts import Draft
+from konkordat.schedule.foundations import check_foundations, note_roster
 from konkordat.schedule.keys import SYSTEM_TENANT, collections_of
 from konkordat.schedule.places import Places, located
+from konkordat.schedule.registrations import Registrations
 from konkordat.schedule.rules import Found, references
 from konkordat.schedule.times import UnknownTimeZone, zone
 
@@ -80,11 +84,14 @@ class ScheduleDomain:
     def seat_of(self, record: Record) -> SeatSpec | None:
         return seats.seat_of(record)
 
-    def wanted(self, record: Record, claim: Claim) -> Wanted:  # noqa: ARG002 - the port's
-        return PLAIN_CLAIM
+    def seat_named(self, id: SeatId, records: Records) -> SeatSpec | None:
+        return seats.seat_named(id, records)
+
+    def wanted(self, record: Record, claim: Claim) -> Wanted:
+        return wishes.wanted(record, claim)
 
     def parent(self, record: Record) -> str:
-        """A session belongs to its event, a room or booth to its venue."""
+        """A session belongs to its event, a registration to its session, a room or booth to its venue."""
         field = _PARENTS.get(record.key.collection)
         value = claims.value_of(record, field) if field else None
         return value if isinstance(value, str) else ""
@@ -94,6 +101,7 @@ _PARENTS = {
     claims.SESSIONS: Group("event"),
     claims.ROOMS: Group("venue"),
     claims.BOOTHS: Group("venue"),
+    claims.REGISTRATIONS: claims.SESSION,
 }
 
 
@@ -107,13 +115,16 @@ class _Decision:
         self.effects: list[Effect] = []
         self.seen: dict[RecordKey, bool] = {}  # which records that are referred to are alive
         self.places = Places(command, view, self.drafts)
+        self.registrations = Registrations(command, view, self.drafts)
 
     def decide(self) -> Writes | Refusal:
         refusal = (
             self._take_operations()
+            or self._check_foundations()
             or self._check_zones()
             or self._check_references()
             or self.places.settle()
+            or self.registrations.settle()
             or self._check_deletions()
         )
         if refusal is not None:
@@ -134,6 +145,14 @@ class _Decision:
             if isinstance(effect, Refusal):
                 return located(effect, number)
             self.effects.append(effect)
+        return None
+
+    def _check_foundations(self) -> Refusal | None:
+        for draft in self.drafts.values():
+            refusal = check_foundations(draft)
+            if refusal is not None:
+                return located(refusal, draft.operation)
+            note_roster(draft, self.view.roster)
         return None
 
     def _check_zones(self) -> Refusal | None:

@@ -16,7 +16,7 @@ from konkordat.kernel.ids import Group, RecordKey
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 from konkordat.replica.domain import Write
-from konkordat.schedule.claims import decoded
+from konkordat.schedule.claims import CANCELLED, REGISTRATIONS, decoded
 from konkordat.schedule.commands import NULL, Effect, Operation, matches
 from konkordat.schedule.keys import API_KEYS, REVOKED
 from konkordat.schedule.registry import CollectionSpec, checked
@@ -36,6 +36,7 @@ class Draft:
         "alive",
         "base",
         "deletes",
+        "hold",
         "key",
         "operation",
         "spec",
@@ -56,6 +57,7 @@ class Draft:
         )
         self.writes: dict[Group, bytes] = {}
         self.deletes = False
+        self.hold = ""  # id of the hold whose place its slot takes over
         self.operation = 0  # index of the last operation on it, for pointing at
         self._dirty = False  # an operation has already changed it
         self._again: set[Group] = set()  # written as they are, see `claim_again`
@@ -81,6 +83,13 @@ class Draft:
         self.writes[group] = self.values[group]
         self._again.add(group)
 
+    def put(self, group: Group, value: bytes) -> None:
+        """Write a group, also if it is that already: what it says counts with the stamp of another group."""
+        if value == NULL and group not in self.values:
+            return
+        self.values[group] = value
+        self.claim_again(group)
+
     def clear(self, group: Group) -> None:
         """Take a group off the record."""
         self.values[group] = self.writes[group] = NULL
@@ -89,6 +98,7 @@ class Draft:
     def take(self, op: Operation, number: int) -> Effect | Refusal:
         """Carry out one operation; says what became of the record, or why not."""
         self.operation = number
+        self.hold = op.hold or self.hold
         if self.deletes or (self._dirty and op.op == "delete"):
             return Refusal(
                 "conflicting_operations",
@@ -153,11 +163,21 @@ class Draft:
             return self._patch(op)
         if not self.alive:
             return self._create(op)
-        if op.op == "create" and not self._holds(op.groups):
-            current = self.base if self.was_alive else None
-            detail = f"{_one(op)} {op.id} exists with other content."
-            return Refusal("already_exists", detail, current=current)
+        if op.op == "create" and not self._holds(op.groups) and not self._is_given_up():
+            return self._exists_already(op)
         return self._replace(op)
+
+    def _is_given_up(self) -> bool:
+        """True for a cancelled registration: who cancelled may register again."""
+        return self.key.collection == REGISTRATIONS and decoded(self.value(CANCELLED)) is True
+
+    def _exists_already(self, op: Operation) -> Refusal:
+        current = self.base if self.was_alive else None
+        if self.key.collection == REGISTRATIONS:
+            detail = "The attendee is registered for this session. Change that registration."
+            return Refusal("already_registered", detail, current=current)
+        detail = f"{_one(op)} {op.id} exists with other content."
+        return Refusal("already_exists", detail, current=current)
 
     def _create(self, op: Operation) -> Effect:
         self.alive = True

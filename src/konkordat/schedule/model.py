@@ -12,7 +12,25 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from konkordat.kernel.seat import ALTERNATIVES_MAX
 from konkordat.schedule import fields as f
+
+
+class SlotAlternative(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Another place or time that would do. What it leaves out is as in the slot; room and booth exclude each other."""
+
+    room: Annotated[f.Id | None, Meta(description="The room's id.")] = None
+    booth: Annotated[f.Id | None, Meta(description="The booth's id.")] = None
+    local_start: f.LocalTime | None = None
+    fold: Annotated[int, Meta(ge=0, le=1)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.room is not None and self.booth is not None:
+            raise ValueError("An alternative names at most one of room and booth")
+        if self.room is None and self.booth is None and self.local_start is None:
+            raise ValueError("An alternative names another room, booth or time")
 
 
 class Slot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -35,6 +53,21 @@ class Slot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
             description="1 takes the second of two equal wall times when clocks go back (PEP 495).",
         ),
     ] = 0
+    alternatives: Annotated[
+        tuple[SlotAlternative, ...],
+        Meta(
+            description="What would do instead, in order of liking, all at the same venue; the first that fits is"
+            f" granted. At most {ALTERNATIVES_MAX}.",
+            extra_json_schema={"maxItems": ALTERNATIVES_MAX},
+        ),
+    ] = ()
+    hold: Annotated[
+        f.Id | None,
+        Meta(
+            description="Id of a hold whose place this slot takes over; the hold is let go when the slot is granted."
+            " Not shown afterwards."
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         if (self.room is None) == (self.booth is None):

@@ -1,4 +1,4 @@
-"""Where and when a command's sessions are to be: checked against the rules, what others hold, and each other.
+"""Where and when a command's sessions and holds are to be: checked against the rules, what others hold, and each other.
 
 A session that stays where it is is never asked again, even if it was displaced meanwhile: editing its title must not
 fail because of its room.
@@ -6,44 +6,49 @@ fail because of its room.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from konkordat.kernel.claim import Claim, ClaimId, Resource
-from konkordat.kernel.hlc import HLC_MAX, Hlc, Stamp
-from konkordat.kernel.ids import Collection, Group, Origin, RecordId, RecordKey
+from konkordat.kernel.ids import Collection, Group, RecordId, RecordKey
 from konkordat.kernel.refusal import Refusal
+from konkordat.kernel.seat import ALTERNATIVES_MAX, BUNDLE_WISHES_MAX
 from konkordat.replica.domain import View
 from konkordat.schedule import rules
+from konkordat.schedule.alternatives import LAST, Asking, free_times
 from konkordat.schedule.claims import (
-    EVENTS,
-    MAX_CONCURRENT,
+    EXPIRES_AT,
+    HOLDS,
+    PLACED,
     SESSIONS,
-    SLOT,
-    SLOT_PART,
     SPEAKER_LIST,
     STATE,
-    VENUES,
-    Place,
     capacity_owner,
     decoded,
     is_cancelled,
-    place_of,
-    sensible_capacity,
+    place_claim,
     speaker_name,
     speakers_in,
 )
 from konkordat.schedule.commands import NULL, DroppedSlot, WriteCommand, WriteWarning
 from konkordat.schedule.drafts import Draft
-from konkordat.schedule.times import Interval, to_utc_ms, utc_text, zone
+from konkordat.schedule.rulebook import Rulebook
+from konkordat.schedule.slots import (
+    PLACING,
+    SLOT,
+    Candidate,
+    Plan,
+    alternative_slots,
+    placing_value,
+    plan_from,
+    plan_of,
+)
+from konkordat.schedule.times import Interval, instant_ms, to_utc_ms, utc_text
 
 CONFLICTS_MAX: Final = 16  # claims named in one refusal
 EVENT: Final = Group("event")
-# A claim that is not written yet comes after every one that is.
-_LAST: Final = Stamp(Hlc(HLC_MAX), Origin(""))
 _NOTHING: Final[rules.Values] = {}
 
 
@@ -57,27 +62,31 @@ class Places:
         self._command = command
         self._view = view
         self._drafts = drafts
-        self._moved: set[RecordKey] = set()  # sessions of the command that go elsewhere, or away
-        self._restaffed: set[RecordKey] = set()  # that stay where they are with other speakers
+        overridden = bool(command.override_reason)
+        self._book = Rulebook(command.tenant, self._values, view.now_ms, overridden=overridden)
+        self._moved: set[RecordKey] = set()  # what goes elsewhere, or away
+        self._restaffed: set[RecordKey] = set()  # sessions that stay with other speakers
         self._placed: list[Claim] = []  # what those two hold after the command
+        self._plans: dict[RecordKey, Plan] = {}  # of what claims a place anew
+        self._taken_over: set[RecordKey] = set()  # holds that give way to slots of the command
         self._displaced: list[WriteWarning] = []
 
     def settle(self) -> Refusal | None:
-        """Check every session of the command that gets a place; drop slots where that was asked for."""
-        sessions = [d for d in self._drafts.values() if d.key.collection == SESSIONS]
-        for draft in sessions:
+        """Check everything of the command that gets a place; drop slots where that was asked for."""
+        placed = [d for d in self._drafts.values() if d.key.collection in PLACED]
+        for draft in placed:
             self._sort(draft)
-        for draft in sessions:
+        for draft in placed:
             if draft.alive:
                 refusal = self._settle(draft)
                 if refusal is not None:
                     return located(refusal, draft.operation)
-        return None
+        return self._bind()
 
     def drop(self, draft: Draft, refusal: Refusal) -> bool:
         """Take a slot that cannot be off its session, if the command prefers that to being refused."""
         operation = self._command.operations[draft.operation]
-        if operation.on_conflict != "without_slot":
+        if operation.on_conflict != "without_slot" or draft.key.collection != SESSIONS:
             return False
         slot = decoded(draft.value(SLOT))
         others = tuple([claim.id.owner.id for claim in refusal.conflicts])
@@ -89,7 +98,7 @@ class Places:
 
     def holders(self, resource: Resource, start_ms: int, until_ms: int) -> list[Claim]:
         """Who holds a place on a resource in that time, as the command leaves it."""
-        away = self._moved
+        away = self._moved | self._taken_over
         if capacity_owner(resource) is None:
             away = away | self._restaffed
         held = self._view.granted(resource, start_ms, until_ms)
@@ -102,127 +111,194 @@ class Places:
             and start_ms < claim.until_ms
         ]
 
-    # One session ---------------------------------------------------------------------------------
+    # One session or hold -------------------------------------------------------------------------
 
     def _sort(self, draft: Draft) -> None:
         before: rules.Values = _NOTHING
         if draft.base is not None and draft.base.alive:
             before = {group: register.value for group, register in draft.base.fields.items()}
         after = draft.values if draft.alive else _NOTHING
-        if _place(before) != _place(after):
+        if _claimed(before) != _claimed(after):
             self._moved.add(draft.key)
         elif _speakers(before) != _speakers(after):
             self._restaffed.add(draft.key)
+        if draft.hold:
+            self._taken_over.add(RecordKey(self._command.tenant, HOLDS, RecordId(draft.hold)))
 
     def _settle(self, draft: Draft) -> Refusal | None:
         refusal = _unreadable(draft)
-        if refusal is not None:
-            return None if self.drop(draft, refusal) else refusal
-        place = _place(draft.values)
-        moved = draft.key in self._moved
-        if place is not None and (moved or EVENT in draft.writes):
-            refusal = self._broken_rule(draft, place)
-            taken = self._taken(draft, place) if refusal is None and moved else None
-            if taken is not None and self._may_be_displaced(draft, taken):
-                return None
-            refusal = refusal or taken
-            if refusal is not None:
-                return None if self.drop(draft, refusal) else refusal
-        if place is not None:
-            self._hold(draft, place)
+        wish = _wish(draft.values) if refusal is None else None
+        if wish is not None and draft.key in self._moved:
+            plan = self._plan(draft)
+            refusal = self._unfit(draft, plan) or self._place(draft, plan)
+        elif wish is not None:
+            self._staff(draft, wish.place.interval)
+        return None if refusal is None or self.drop(draft, refusal) else refusal
+
+    def _plan(self, draft: Draft) -> Plan:
+        """What the draft's slot asks for, with the buffers of today."""
+        candidates = plan_from(draft.value(SLOT)).candidates
+        operation = self._command.operations[draft.operation]
+        return Plan(
+            tuple([self._book.buffered(one) for one in candidates]),
+            self._places_before(draft),
+            draft.hold,
+            waits=operation.on_conflict == "tentative",
+        )
+
+    def _place(self, draft: Draft, plan: Plan) -> Refusal | None:
+        """Claim the first place that is free; or any, where the command would rather wait than be refused."""
+        asking = self._asking(draft)
+        granted = next((one for one in plan.candidates if not asking.blocking(one)), None)
+        if granted is None:
+            taken = self._taken(draft, plan.candidates[0])
+            if not plan.waits:
+                return taken
+            self._displaced.append(_displaced(draft, taken))
+        self._claim(draft, plan, granted)
         return None
 
-    def _hold(self, draft: Draft, place: Place) -> None:
-        """Book what the session holds from now on."""
-        key, interval = draft.key, place.interval
-        if key in self._moved:
-            if SLOT not in draft.writes:
-                # A session that was cancelled and is not any more claims its place now, not when it first did.
-                draft.claim_again(SLOT)
-            self._placed.append(_claim(key, SLOT_PART, place.name, interval, 1))
-        if key in self._moved or key in self._restaffed:
-            for speaker in _speakers(draft.values):
-                name = speaker_name(speaker)
-                self._placed.append(_claim(key, name, name, interval, 0))
+    def _places_before(self, draft: Draft) -> tuple[Candidate, ...]:
+        """The places that the record holds or may still be granted, so that they can be shown while it moves."""
+        if draft.base is None or not draft.base.alive:
+            return ()
+        plan = plan_of(draft.base)
+        known = dict.fromkeys((*plan.candidates, *plan.was))
+        return tuple([one for one in known if self._is_held(draft.key, one)])
 
-    def _may_be_displaced(self, draft: Draft, taken: Refusal) -> bool:
-        """Write it all the same: the decision on the merged state will displace it until the place is free."""
-        if self._command.operations[draft.operation].on_conflict != "tentative":
-            return False
-        if SLOT not in draft.writes:
-            draft.claim_again(SLOT)
-        others = tuple([claim.id.owner.id for claim in taken.conflicts])
-        self._displaced.append(
-            WriteWarning("slot_taken", taken.detail, draft.operation, "/slot", draft.key.id, others)
-        )
-        return True
+    def _is_held(self, key: RecordKey, place: Candidate) -> bool:
+        resource, taken = Resource(key.tenant, place.name), place.taken
+        held = self._view.granted(resource, taken.start_ms, taken.until_ms)
+        return any(claim.id.owner == key and place.is_at(claim) for claim in held)
+
+    def _claim(self, draft: Draft, plan: Plan, granted: Candidate | None) -> None:
+        """Write the claim, and book what it is likely to get."""
+        # Also a session that was cancelled and is not any more claims its place now, not when it first did.
+        draft.claim_again(SLOT)
+        draft.put(PLACING, placing_value(plan))
+        self._plans[draft.key] = plan
+        if granted is not None:
+            self._placed.append(place_claim(draft.key, granted, LAST))
+            self._staff(draft, granted.place.interval)
+
+    def _staff(self, draft: Draft, interval: Interval) -> None:
+        """Book the speakers' time."""
+        if draft.key not in self._moved | self._restaffed:
+            return
+        for speaker in _speakers(draft.values):
+            name = speaker_name(speaker)
+            resource = Resource(draft.key.tenant, name)
+            start_ms, until_ms = interval.start_ms, interval.until_ms
+            self._placed.append(
+                Claim(ClaimId(draft.key, name), resource, start_ms, until_ms, 0, LAST)
+            )
 
     # Rules ---------------------------------------------------------------------------------------
 
-    def _broken_rule(self, draft: Draft, place: Place) -> Refusal | None:
-        event_id = decoded(draft.value(EVENT))
-        event = self._values(EVENTS, event_id)
-        frame = rules.frame_of(event) if event else None
-        if frame is not None and not rules.within_event(place.interval, frame):
-            detail = f"{utc_text(place.interval.start_ms)} is not on a day of the event."
-            return Refusal("outside_event", detail, "/slot/local_start")
-        site, what = self._site(place), place.name.replace("/", " ")
-        owned_by = rules.read(site, "event")
-        if owned_by is not None and owned_by != event_id:
-            return Refusal("wrong_place", f"The {what} is kept for another event.", "/slot")
-        if frame is not None and frame.venues and rules.read(site, "venue") not in frame.venues:
-            return Refusal("wrong_place", f"The {what} is in no venue of the event.", "/slot")
-        if not self._command.override_reason and not self._open(place.interval, place, draft):
-            detail = f"The {what} cannot be booked at that time of day."
-            return Refusal("outside_hours", detail, "/slot/local_start")
+    def _unfit(self, draft: Draft, plan: Plan) -> Refusal | None:
+        """The first rule that the wish, an alternative or the hold to be taken over breaks."""
+        slot = decoded(draft.value(SLOT))
+        if len(slot.get("alternatives") or ()) > ALTERNATIVES_MAX:
+            detail = f"A slot names at most {ALTERNATIVES_MAX} alternatives."
+            return Refusal("too_many_alternatives", detail, "/slot/alternatives")
+        event, venue = decoded(draft.value(EVENT)), self._book.venue(plan.candidates[0].name)
+        for number, candidate in enumerate(plan.candidates):
+            pointer = f"/slot/alternatives/{number - 1}" if number else "/slot"
+            refusal = self._book.broken(candidate, event, pointer)
+            if refusal is not None:
+                return refusal
+            if self._book.venue(candidate.name) != venue:
+                detail = "An alternative is at another venue, and one venue cannot decide for two."
+                return Refusal("several_seats", detail, pointer)
+        return self._unfit_hold(draft, venue)
+
+    def _unfit_hold(self, draft: Draft, venue: str) -> Refusal | None:
+        """Whether the hold that a slot wants to take over is none, is over, or is at another venue."""
+        if not draft.hold:
+            return None
+        hold = self._values(HOLDS, draft.hold)
+        if hold is None:
+            return Refusal(
+                "unknown_reference", f"There is no hold {draft.hold} here.", "/slot/hold"
+            )
+        expires_ms = instant_ms(rules.read(hold, EXPIRES_AT))
+        if expires_ms is None or expires_ms <= self._view.now_ms:
+            return Refusal("hold_expired", f"The hold {draft.hold} has expired.", "/slot/hold")
+        held = plan_from(hold.get(SLOT, NULL)).candidates
+        if held and self._book.venue(held[0].name) != venue:
+            detail = "The hold is at another venue, and one venue cannot decide for two."
+            return Refusal("several_seats", detail, "/slot/hold")
         return None
 
-    def _open(self, interval: Interval, place: Place, draft: Draft) -> bool:
-        """True if the place may be booked then. Hours are the venue's wall time."""
-        site = self._site(place)
-        if not rules.read(site, "bookable_hours"):
-            return True
-        venue = self._values(VENUES, rules.read(site, "venue")) or _NOTHING
-        slot = decoded(draft.value(SLOT))
-        found = zone(str(rules.read(venue, "time_zone") or slot["time_zone"]))
-        return isinstance(found, ZoneInfo) and rules.within_hours(interval, site, found)
+    def _asking(self, draft: Draft) -> Asking:
+        return Asking(self._book, self.holders, draft.key, decoded(draft.value(EVENT)))
 
-    def _taken(self, draft: Draft, place: Place) -> Refusal | None:
-        interval, site = place.interval, self._site(place)
-        claim = _claim(draft.key, SLOT_PART, place.name, interval, 1)
-        buffers = rules.buffers_of(site)
-        capacity = sensible_capacity(rules.read(site, MAX_CONCURRENT))
-        reach = buffers.reach_ms
-        near = self.holders(claim.resource, claim.start_ms - reach, claim.until_ms + reach)
-        blocking = rules.standing_in_the_way(claim, near, capacity, buffers)
-        if not blocking:
-            return None
-        free = self._free_slots(draft, place, claim, capacity, buffers)
+    def _taken(self, draft: Draft, wish: Candidate) -> Refusal:
+        asking = self._asking(draft)
+        blocking = asking.blocking(wish)
+        wished = {
+            "session": draft.key.id,
+            "event": asking.event,
+            "seats": rules.read(draft.values, "seats"),
+            "slot": wish.as_slot(),
+        }
         return Refusal(
             "slot_taken",
-            _taken_detail(place, blocking),
+            self._taken_detail(wish, blocking),
             "/slot",
             conflicts=blocking[:CONFLICTS_MAX],
-            extra={"alternatives": free},
+            extra={"alternatives": free_times(asking, wish), "wished": wished},
         )
 
-    def _free_slots(
-        self, draft: Draft, place: Place, claim: Claim, capacity: int, buffers: rules.Buffers
-    ) -> list[dict[str, Any]]:
-        """The nearest times at which the place is free and the rules allow it."""
-        reach = rules.ALTERNATIVES_REACH_MS + buffers.reach_ms
-        around = self.holders(claim.resource, claim.start_ms - reach, claim.until_ms + reach)
-        length = claim.until_ms - claim.start_ms
-        slot = decoded(draft.value(SLOT))
-        found: list[dict[str, Any]] = []
-        for start_ms in rules.free_starts(claim, around, capacity, buffers):
-            moved = Place(place.name, Interval(start_ms, start_ms + length))
-            free = rules.slot_at(slot, start_ms)
-            if free is not None and self._broken_rule(draft, moved) is None:
-                found.append(free)
-            if len(found) == rules.ALTERNATIVES_MAX:
-                break
-        return found
+    def _taken_detail(self, wish: Candidate, blocking: Sequence[Claim]) -> str:
+        """Who is there, from when to when by their own times. Buffers are told where only they are in the way."""
+        first = blocking[0]
+        own = self._own_interval(first)
+        more = f" and {len(blocking) - 1} more" if len(blocking) > 1 else ""
+        what = first.id.owner.collection.removesuffix("s")
+        between = "" if own.overlaps(wish.place.interval) else ", with what is kept free between"
+        return (
+            f"The {wish.name.replace('/', ' ')} is taken from {utc_text(own.start_ms)} to"
+            f" {utc_text(own.until_ms)} by {what} {first.id.owner.id}{more}{between}."
+        )
+
+    def _own_interval(self, claim: Claim) -> Interval:
+        key = claim.id.owner
+        plan, record = self._plans.get(key), self._view.record(key)
+        if plan is None and record is not None:
+            plan = plan_of(record)
+        found = plan.at(claim) if plan is not None else None
+        return found.place.interval if found else Interval(claim.start_ms, claim.until_ms)
+
+    # Bundles -------------------------------------------------------------------------------------
+
+    def _bind(self) -> Refusal | None:
+        """Sessions that move in one command are granted all or none, so that no swap ends half-way; if the command
+        does not say otherwise, and as far as a seat can."""
+        bound = [key for key in self._plans if self._fails(key)]
+        if self._command.together:
+            refusal = self._unbindable(bound)
+            if refusal is not None:
+                return refusal
+        if not 2 <= len(bound) <= BUNDLE_WISHES_MAX:
+            return None
+        for key in bound:
+            plan = self._plans[key]._replace(together=True)
+            self._drafts[key].put(PLACING, placing_value(plan))
+        return None
+
+    def _fails(self, key: RecordKey) -> bool:
+        return self._command.operations[self._drafts[key].operation].on_conflict == "fail"
+
+    def _unbindable(self, bound: Sequence[RecordKey]) -> Refusal | None:
+        if len(bound) > BUNDLE_WISHES_MAX:
+            detail = f"{len(bound)} places are asked for together, at most {BUNDLE_WISHES_MAX}."
+            return Refusal("too_many_together", detail)
+        venues = {self._book.venue(self._plans[key].candidates[0].name) for key in bound}
+        if len(venues) > 1:
+            detail = f"The places lie at {len(venues)} venues, which decide each for itself."
+            return Refusal("several_seats", detail)
+        return None
 
     # Soft clashes --------------------------------------------------------------------------------
 
@@ -240,13 +316,13 @@ class Places:
         self, draft: Draft, pairs: set[tuple[str, frozenset[str]]]
     ) -> Iterator[WriteWarning]:
         """Speakers of a session that would have to be in another one at that time; each pair is told once."""
-        place = _place(draft.values)
-        if place is None or draft.key not in self._moved | self._restaffed:
+        wish = _wish(draft.values)
+        if wish is None or draft.key not in self._moved | self._restaffed:
             return
-        id_ = draft.key.id
+        id_, interval = draft.key.id, wish.place.interval
         for number, speaker in enumerate(_speakers(draft.values)):
             resource = Resource(draft.key.tenant, speaker_name(speaker))
-            held = self.holders(resource, place.interval.start_ms, place.interval.until_ms)
+            held = self.holders(resource, interval.start_ms, interval.until_ms)
             ids = {claim.id.owner.id for claim in held} - {id_}
             others = sorted(o for o in ids if (speaker, frozenset({id_, o})) not in pairs)
             pairs |= {(speaker, frozenset({id_, other})) for other in others}
@@ -263,22 +339,18 @@ class Places:
                 )
 
     def _too_small(self, draft: Draft) -> Iterator[WriteWarning]:
-        place = _place(draft.values)
-        if place is None or draft.writes.keys().isdisjoint({SLOT, Group("seats")}):
+        if draft.writes.keys().isdisjoint({SLOT, Group("seats")}):
+            return
+        wish = _wish(draft.values)
+        if wish is None:
             return
         seats = rules.read(draft.values, "seats")
-        room = rules.read(self._site(place), "capacity")
+        room = rules.read(self._book.site(wish.name), "capacity")
         if isinstance(seats, int) and isinstance(room, int) and seats > room:
             detail = f"The session offers {seats} seats, the room has {room}."
             yield WriteWarning("room_too_small", detail, draft.operation, "/seats", draft.key.id)
 
     # Other records -------------------------------------------------------------------------------
-
-    def _site(self, place: Place) -> rules.Values:
-        """The room or booth, as the command leaves it."""
-        owner = capacity_owner(Resource(self._command.tenant, place.name))
-        assert owner is not None
-        return self._values(owner.collection, owner.id) or _NOTHING
 
     def _values(self, collection: Collection, id_: object) -> rules.Values | None:
         """The groups of a record that is alive after the command."""
@@ -302,43 +374,48 @@ def located(refusal: Refusal, operation: int) -> Refusal:
     return msgspec.structs.replace(refusal, extra=extra)
 
 
-def _place(values: rules.Values) -> Place | None:
-    """The place a session takes; none if it is cancelled."""
+def _claimed(values: rules.Values) -> tuple[bytes, bytes] | None:
+    """What a claim on a place follows from: the slot, and of a hold its end; None if there is none, or cancelled."""
     slot = values.get(SLOT, NULL)
     if slot == NULL or is_cancelled(rules.read(values, STATE)):
         return None
-    return place_of(slot)
+    return slot, values.get(EXPIRES_AT, NULL)
+
+
+def _wish(values: rules.Values) -> Candidate | None:
+    """The place that a session or hold asks for first, without buffers."""
+    candidates = plan_from(values.get(SLOT, NULL)).candidates if _claimed(values) else ()
+    return candidates[0] if candidates else None
+
+
+def _displaced(draft: Draft, taken: Refusal) -> WriteWarning:
+    others = tuple([claim.id.owner.id for claim in taken.conflicts])
+    return WriteWarning("slot_taken", taken.detail, draft.operation, "/slot", draft.key.id, others)
 
 
 def _speakers(values: rules.Values) -> tuple[str, ...]:
     return speakers_in(values.get(SPEAKER_LIST, NULL))
 
 
-def _claim(key: RecordKey, part: str, name: str, interval: Interval, quantity: int) -> Claim:
-    resource = Resource(key.tenant, name)
-    start_ms, until_ms = interval.start_ms, interval.until_ms
-    return Claim(ClaimId(key, part), resource, start_ms, until_ms, quantity, _LAST)
-
-
 def _unreadable(draft: Draft) -> Refusal | None:
-    """Whether a written slot has no time: an unknown zone, or a wall time that the clocks skip."""
+    """Whether a written slot, or an alternative of it, has no time: an unknown zone, or a wall time that is skipped."""
     slot = decoded(draft.writes.get(SLOT, NULL))
     if not isinstance(slot, dict):
         return None
+    refusal = _no_time(slot, "/slot")
+    for number, other in enumerate(alternative_slots(slot)):
+        refusal = refusal or _no_time(other, f"/slot/alternatives/{number}")
+    return refusal
+
+
+def _no_time(slot: Mapping[str, Any], pointer: str) -> Refusal | None:
     local, zone_name = str(slot.get("local_start")), str(slot.get("time_zone"))
     start = to_utc_ms(local, zone_name, int(slot.get("fold") or 0))
     if isinstance(start, int):
         return None
-    field = "time_zone" if start.code == "unknown_time_zone" else "local_start"
+    field = "local_start"
+    if start.code == "unknown_time_zone":
+        pointer, field = "/slot", "time_zone"
     suggestions = list(getattr(start, "suggestions", ()))
     extra = {"suggestions": suggestions} if suggestions else {}
-    return Refusal(start.code, f"{start}.", f"/slot/{field}", extra=extra)
-
-
-def _taken_detail(place: Place, blocking: tuple[Claim, ...]) -> str:
-    first = blocking[0]
-    more = f" and {len(blocking) - 1} more" if len(blocking) > 1 else ""
-    return (
-        f"The {place.name.replace('/', ' ')} is taken from {utc_text(first.start_ms)} to"
-        f" {utc_text(first.until_ms)} by session {first.id.owner.id}{more}."
-    )
+    return Refusal(start.code, f"{start}.", f"{pointer}/{field}", extra=extra)

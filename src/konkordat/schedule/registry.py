@@ -14,13 +14,14 @@ left alone here; the store keeps them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Struct, structs
 
+from konkordat.schedule.attendance import AttendeeBody, RegistrationBody, id_of_registration
 from konkordat.schedule.model import (
     BoothBody,
     EventBody,
@@ -59,7 +60,9 @@ class FieldSpec(Struct, frozen=True):
 class Reference(Struct, frozen=True):
     """A place in a body that holds the id of another record, or a list of such ids."""
 
-    pointer: str  # JSON pointer (RFC 6901) within the body: "/slot/room"
+    pointer: (
+        str  # JSON pointer (RFC 6901) within the body: "/slot/room"; * stands for each of a list
+    )
     collection: str
 
 
@@ -71,8 +74,19 @@ class CollectionSpec(Struct, frozen=True):
     patch: type[Struct]
     fields: tuple[FieldSpec, ...]
     references: tuple[Reference, ...] = ()
-    # The group whose value is a claim on a room or booth; None for collections without claims.
+    # The group whose value is a claim on a room or booth; None for collections without such claims.
     claim_group: str | None = None
+    # Fields that say who decides what the record is about, and so never change once they are set.
+    fixed: frozenset[str] = frozenset()
+    # The id that a body's record has, where it is not free: what must exist once at most has one id everywhere.
+    id_of: Callable[[Any], str] | None = None
+    # What answers show of the claim that the record makes, beside the body. Sent back, it is ignored.
+    outcome: tuple[str, ...] = ()
+
+    @property
+    def has_claims(self) -> bool:
+        """True if what is shown of a record depends on decisions."""
+        return self.claim_group is not None or bool(self.outcome)
 
 
 def _spec(
@@ -83,6 +97,7 @@ def _spec(
     units: tuple[str, ...] = (),
     references: tuple[tuple[str, str], ...] = (),
     claim_group: str | None = None,
+    fixed: tuple[str, ...] = (),
 ) -> CollectionSpec:
     def kind(field: str) -> FieldKind:
         if field in maps:
@@ -95,7 +110,7 @@ def _spec(
         if field.name != "id"
     )
     links = tuple(Reference(pointer, collection) for pointer, collection in references)
-    return CollectionSpec(name, body, patch_of(body), fields, links, claim_group)
+    return CollectionSpec(name, body, patch_of(body), fields, links, claim_group, frozenset(fixed))
 
 
 def _default(field: structs.FieldInfo) -> Any:
@@ -121,12 +136,14 @@ COLLECTIONS: Final[Mapping[str, CollectionSpec]] = {
             RoomBody,
             maps=("name", "description", "external_ids"),
             references=(("/venue", "venues"), ("/event", "events")),
+            fixed=("venue",),
         ),
         _spec(
             "booths",
             BoothBody,
             maps=("name", "description", "external_ids"),
             references=(("/venue", "venues"), ("/event", "events")),
+            fixed=("venue",),
         ),
         _spec("speakers", SpeakerBody, maps=("biography", "external_ids")),
         _spec(
@@ -139,8 +156,23 @@ COLLECTIONS: Final[Mapping[str, CollectionSpec]] = {
                 ("/speakers", "speakers"),
                 ("/slot/room", "rooms"),
                 ("/slot/booth", "booths"),
+                ("/slot/alternatives/*/room", "rooms"),
+                ("/slot/alternatives/*/booth", "booths"),
             ),
             claim_group="slot",
+            fixed=("event",),
+        ),
+        _spec("attendees", AttendeeBody, maps=("external_ids",)),
+        structs.replace(
+            _spec(
+                "registrations",
+                RegistrationBody,
+                maps=("external_ids",),
+                references=(("/session", "sessions"), ("/attendee", "attendees")),
+                fixed=("session", "attendee"),
+            ),
+            id_of=id_of_registration,
+            outcome=("state", "seats_held", "reason"),
         ),
     )
 }
@@ -233,14 +265,21 @@ def checked(spec: CollectionSpec, groups: Mapping[str, Any]) -> Struct:
 def references(spec: CollectionSpec, record: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Every reference a record makes: (JSON pointer, collection, id)."""
     for reference in spec.references:
-        value: Any = record
-        for step in reference.pointer[1:].split("/"):
-            value = value.get(step) if isinstance(value, Mapping) else None
+        for pointer, id_ in pointed(record, reference.pointer):
+            yield pointer, reference.collection, id_
+
+
+def pointed(value: Any, pointer: str, at: str = "") -> Iterator[tuple[str, str]]:
+    """The texts to which a JSON pointer leads, with the pointer of each. A list at its end stands for its items."""
+    step, _, rest = pointer[1:].partition("/")
+    if step == "*" or (not step and isinstance(value, list | tuple)):
+        for index, item in enumerate(value if isinstance(value, list | tuple) else ()):
+            yield from pointed(item, f"/{rest}" if rest else "", f"{at}/{index}")
+    elif not step:
         if isinstance(value, str):
-            yield reference.pointer, reference.collection, value
-        elif isinstance(value, list | tuple):
-            for index, item in enumerate(value):
-                yield f"{reference.pointer}/{index}", reference.collection, item
+            yield at, value
+    elif isinstance(value, Mapping):
+        yield from pointed(value.get(step), f"/{rest}" if rest else "", f"{at}/{step}")
 
 
 def body_schemas(ref_template: str = "#/components/schemas/{name}") -> dict[str, Any]:

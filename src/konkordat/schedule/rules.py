@@ -2,12 +2,14 @@
 
     rule                  broken by                                            overridden by a reason
     unknown_reference     an id that names nothing alive here                  no
+    in_the_past           a place left long ago (`rulebook.PAST_DAYS_MAX`)     yes
     outside_event         a start on a day that is none of the event's         no
     wrong_place           a room that belongs to another event, or to a        no
                           venue that the event does not list
     outside_hours         a room outside its bookable hours                    yes
     slot_taken            more sessions at a time than the place can host,     no
                           setup, teardown and turnaround counted
+    several_seats         alternatives, a hold or a bundle at several venues   no
     in_use                deleting what a session still needs                  no
 
 They are asked before a local write. What other nodes accepted is merged as it is; there the claims decide.
@@ -22,25 +24,18 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from konkordat.kernel.claim import Claim, in_the_way
 from konkordat.kernel.ids import Group
 from konkordat.schedule.claims import decoded
 from konkordat.schedule.model import BookableHours
-from konkordat.schedule.registry import CollectionSpec
+from konkordat.schedule.registry import CollectionSpec, pointed
 from konkordat.schedule.times import (
     DAY_STARTS_AT,
-    MINUTE_MS,
     Interval,
     day_of,
-    local_text,
     to_local,
     zone,
 )
 
-ALTERNATIVES_MAX: Final = 3  # what one can choose from at a glance
-# How far from the wished time a free one is looked for. Beyond the next day people ask for another day.
-ALTERNATIVES_REACH_MS: Final = 24 * 60 * MINUTE_MS
-CANDIDATES_MAX: Final = 200  # times tried in a crowded room, so that a refusal stays cheap
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 Values = Mapping[Group, bytes]
@@ -55,21 +50,10 @@ class Found(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """What a place is kept free for around each session, ms."""
+    """What a place is kept free for around each session, minutes: setup before; teardown and turnaround after."""
 
-    before: int = 0
-    after: int = 0
-
-    @property
-    def reach_ms(self) -> int:
-        """How near two sessions may come: what the first needs after itself and the second before."""
-        return self.before + self.after
-
-    def around(self, claim: Claim) -> Claim:
-        """The claim with its buffers."""
-        return msgspec.structs.replace(
-            claim, start_ms=claim.start_ms - self.before, until_ms=claim.until_ms + self.after
-        )
+    before_minutes: int = 0
+    after_minutes: int = 0
 
 
 class EventFrame(NamedTuple):
@@ -96,13 +80,8 @@ def references(spec: CollectionSpec, values: Values, written: Iterable[Group]) -
         if group not in changed:
             continue
         value = read(values, group)
-        if rest:
-            value = value.get(rest) if isinstance(value, dict) else None
-        if isinstance(value, str):
-            yield Found(reference.pointer, reference.collection, value)
-        elif isinstance(value, list):
-            for index, item in enumerate(value):
-                yield Found(f"{reference.pointer}/{index}", reference.collection, item)
+        for pointer, id_ in pointed(value, f"/{rest}" if rest else "", f"/{group}"):
+            yield Found(pointer, reference.collection, id_)
 
 
 # Events ---------------------------------------------------------------------------------------
@@ -141,7 +120,7 @@ def buffers_of(place: Values) -> Buffers:
     setup, teardown, turnaround = (
         _minutes(read(place, f"{name}_minutes")) for name in ("setup", "teardown", "turnaround")
     )
-    return Buffers(setup * MINUTE_MS, (teardown + turnaround) * MINUTE_MS)
+    return Buffers(setup, teardown + turnaround)
 
 
 def within_hours(interval: Interval, room: Values, at: ZoneInfo) -> bool:
@@ -180,41 +159,3 @@ def _openings(
 def _minutes(value: Any) -> int:
     sound = isinstance(value, int) and not isinstance(value, bool) and value > 0
     return min(value, 24 * 60) if sound else 0
-
-
-# Places ---------------------------------------------------------------------------------------
-
-
-def standing_in_the_way(
-    claim: Claim, holders: Sequence[Claim], capacity: int, buffers: Buffers
-) -> tuple[Claim, ...]:
-    """The holders because of which the claim does not fit, buffers counted; as they are, without buffers."""
-    as_they_are = {h.id: h for h in holders}
-    wide = [buffers.around(h) for h in holders]
-    blocking = in_the_way(buffers.around(claim), wide, capacity)
-    return tuple([as_they_are.get(b.id, claim) for b in blocking])
-
-
-def free_starts(
-    claim: Claim, holders: Sequence[Claim], capacity: int, buffers: Buffers
-) -> Iterator[int]:
-    """Starts (UTC ms) at which the claim would fit, nearest to the wished one first."""
-    length = claim.until_ms - claim.start_ms
-    reach = buffers.reach_ms
-    tried = {h.until_ms + reach for h in holders} | {h.start_ms - reach - length for h in holders}
-    by_distance = sorted(tried, key=lambda at: (abs(at - claim.start_ms), at))
-    for start in by_distance[:CANDIDATES_MAX]:
-        moved = msgspec.structs.replace(claim, start_ms=start, until_ms=start + length)
-        near = abs(start - claim.start_ms) <= ALTERNATIVES_REACH_MS
-        if near and not standing_in_the_way(moved, holders, capacity, buffers):
-            yield start
-
-
-def slot_at(slot: Mapping[str, Any], start_ms: int) -> dict[str, Any] | None:
-    """The slot moved to another start; None where its wall time there would be ambiguous."""
-    found = zone(str(slot.get("time_zone")))
-    if not isinstance(found, ZoneInfo):
-        return None
-    local = to_local(start_ms, found)
-    moved = {name: value for name, value in slot.items() if name != "fold"}
-    return None if local.fold else moved | {"local_start": local_text(local)}

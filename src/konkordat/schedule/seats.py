@@ -1,7 +1,8 @@
-"""Which seat decides what: the rooms and booths of a venue are decided by the venue's seat.
+"""Which seat decides what: the rooms and booths of a venue are decided by the venue's seat, registrations for the
+sessions of an event by the event's. So a session that moves elsewhere keeps who decides about its seats.
 
-A seat is named after its venue's record and so never changes; the venue's region and way of deciding say who should
-hold it and how, from its next term on.
+A seat is named after the record of its venue or event and so never changes; the record's region and way of deciding
+say who should hold it and how, from its next term on.
 """
 
 from __future__ import annotations
@@ -9,33 +10,46 @@ from __future__ import annotations
 from typing import Final
 
 from konkordat.kernel.claim import Resource
-from konkordat.kernel.ids import Group, NodeName, RecordId, RecordKey, valid_name, valid_record_id
+from konkordat.kernel.ids import (
+    Group,
+    NodeName,
+    RecordId,
+    RecordKey,
+    record_key,
+    valid_name,
+    valid_record_id,
+)
 from konkordat.kernel.record import Record
 from konkordat.kernel.seat import SEAT_ID_CHARS_MAX, Decide, SeatId, SeatSpec
 from konkordat.replica.domain import Records
-from konkordat.schedule.claims import VENUES, capacity_owner, value_of
+from konkordat.schedule.claims import EVENTS, SESSIONS, VENUES, capacity_owner, value_of
 
 VENUE: Final = Group("venue")
+EVENT: Final = Group("event")
 REGION: Final = Group("region")
 DECIDE: Final = Group("decide")
-FOUNDED: Final = Group("founded")  # version of the roster when the venue was made
+FOUNDED: Final = Group("founded")  # version of the roster when the venue or event was made
+SEATED: Final = frozenset({VENUES, EVENTS})  # each record of these has a seat
 NO_HOME: Final = NodeName("")  # no node is at home there: the seat falls to one by its name
 
 
 def seat_for(resource: Resource, records: Records) -> SeatSpec | None:
-    """The seat of a room's or booth's venue; None as long as one of the two is not here."""
+    """The seat of a room's or booth's venue, or of a session's event; None as long as one of the two is not here."""
     owner = capacity_owner(resource)
     site = records(owner) if owner is not None else None
-    venue = value_of(site, VENUE) if site is not None else None
-    if not isinstance(venue, str) or not valid_record_id(venue):
+    if site is None:
         return None
-    found = records(RecordKey(resource.tenant, VENUES, RecordId(venue)))
+    collection, group = (EVENTS, EVENT) if site.key.collection == SESSIONS else (VENUES, VENUE)
+    decider = value_of(site, group)
+    if not isinstance(decider, str) or not valid_record_id(decider):
+        return None
+    found = records(RecordKey(resource.tenant, collection, RecordId(decider)))
     return seat_of(found) if found is not None else None
 
 
 def seat_of(record: Record) -> SeatSpec | None:
-    """The seat of a venue, deleted ones included: what was granted there must not be granted again."""
-    if record.key.collection != VENUES:
+    """The seat of a venue or event, deleted ones included: what was granted there must not be granted again."""
+    if record.key.collection not in SEATED:
         return None
     id = SeatId("/".join(record.key))
     if len(id) > SEAT_ID_CHARS_MAX:
@@ -46,3 +60,11 @@ def seat_of(record: Record) -> SeatSpec | None:
     return SeatSpec(
         id, home, Decide.HOME if decide == Decide.HOME else Decide.MAJORITY, founded if sound else 1
     )
+
+
+def seat_named(id: SeatId, records: Records) -> SeatSpec | None:
+    """The seat of that name; None as long as its venue is not here."""
+    tenant, _, rest = id.partition("/")
+    collection, _, name = rest.partition("/")
+    found = records(record_key(tenant, collection, name)) if name else None
+    return seat_of(found) if found is not None else None

@@ -110,16 +110,6 @@ def slot_interval(slot: Slot) -> Interval | TimeRefusal:
     return Interval(start_ms, start_ms + slot.duration_minutes * MINUTE_MS)
 
 
-def with_buffers(
-    interval: Interval, *, setup_minutes: int, teardown_minutes: int, turnaround_minutes: int
-) -> Interval:
-    """What the room is taken for: setup before, teardown and turnaround after."""
-    after = teardown_minutes + turnaround_minutes
-    return Interval(
-        interval.start_ms - setup_minutes * MINUTE_MS, interval.until_ms + after * MINUTE_MS
-    )
-
-
 def day_of(utc_ms: int, time_zone: ZoneInfo, day_starts_at: str = DAY_STARTS_AT) -> date:
     """The event day of an instant: what happens before the day starts belongs to the evening."""
     local = to_local(utc_ms, time_zone)
@@ -137,6 +127,17 @@ def utc_text(utc_ms: int) -> str:
     moment = _EPOCH + timedelta(milliseconds=utc_ms)
     spec = "milliseconds" if utc_ms % 1_000 else "seconds"
     return moment.isoformat(timespec=spec).replace("+00:00", "Z")
+
+
+def instant_ms(text: object) -> int | None:
+    """An RFC 3339 instant with its offset as UTC milliseconds; None for what is none."""
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    if moment is None or moment.tzinfo is None:
+        return None
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def parse_local(text: str) -> datetime | BadLocalTime:

@@ -45,12 +45,12 @@ def test_every_operation_comes_after_what_it_refers_to() -> None:
 
 
 def test_every_operation_is_a_valid_body() -> None:
-    counts = {name: len(records) for name, records in stored(plan_import(sample())).items()}
+    made = stored(plan_import(sample()))
+    counts = {name: len(records) for name, records in made.items() if records}
     assert counts == {
         "events": 1,
         "venues": 5,
         "rooms": 25,
-        "booths": 0,
         "speakers": 150,
         "sessions": 200,
     }

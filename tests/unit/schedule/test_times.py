@@ -16,7 +16,6 @@ from konkordat.schedule.times import (
     to_local,
     to_utc_ms,
     utc_text,
-    with_buffers,
     zone,
 )
 
@@ -114,13 +113,6 @@ def test_sessions_end_to_end_do_not_overlap() -> None:
     assert not Interval(0, 10).overlaps(Interval(10, 20))
     assert Interval(0, 10).overlaps(Interval(9, 20))
     assert Interval(0, 10).overlaps(Interval(0, 1))
-
-
-def test_setup_lies_before_and_teardown_after() -> None:
-    taken = with_buffers(
-        Interval(HOUR_MS, 2 * HOUR_MS), setup_minutes=15, teardown_minutes=5, turnaround_minutes=10
-    )
-    assert taken == Interval(HOUR_MS - 15 * 60_000, 2 * HOUR_MS + 15 * 60_000)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from konkordat.kernel.hlc import Stamp, hlc_at
 from konkordat.kernel.ids import Collection, Group, Origin, record_key
 from konkordat.kernel.merge import lift
 from konkordat.kernel.record import Record
-from konkordat.schedule.claims import place_of
 from konkordat.schedule.domain import ScheduleDomain
+from konkordat.schedule.slots import place_of
 from unit.schedule_rules.world import TENANT, World, forum, patch, slot, talk, uid
 
 DOMAIN = ScheduleDomain()
@@ -128,7 +128,7 @@ def test_a_resource_and_the_record_that_says_its_capacity_know_each_other() -> N
 def test_only_the_named_groups_can_change_claims() -> None:
     speakers = canonical.encode([uid("anna")])
     record = session(slot=canonical.encode(GOOD), speakers=speakers)
-    assert DOMAIN.claim_groups(Collection("sessions")) == {"slot", "state", "speakers"}
+    assert DOMAIN.claim_groups(Collection("sessions")) == {"slot", "placing", "state", "speakers", "seats"}
     assert DOMAIN.claim_groups(Collection("rooms")) == {"max_concurrent"}
     assert DOMAIN.claim_groups(Collection("venues")) == frozenset()
     other = session(slot=canonical.encode(GOOD), speakers=speakers, seats=b"3", track=b'"A"')
