@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from konkordat.kernel.digest import EVERYTHING, Summary
 from konkordat.kernel.hlc import Stamp
-from konkordat.kernel.ids import Origin
+from konkordat.kernel.ids import NodeName, Origin
 from konkordat.replica.admission import PENDING_BYTES_MAX
-from konkordat.store.port import PAGE_ROWS_MAX, WriteSet
+from konkordat.store.port import PAGE_ROWS_MAX, Store, WriteSet
 from konkordat.testing import history as past
 from konkordat.testing.process import INBOX_MESSAGES_MAX, Process
 
@@ -92,8 +93,14 @@ class Recorder:
 
 
 def final_of(process: Process) -> past.Final:
-    """Everything that is on a node's disk."""
-    store = process.disk.content()
+    """Everything that is on a simulated node's disk."""
+    replica = process.replica
+    aside = dict(replica.status(process.now_ms()).quarantined) if replica is not None else {}
+    return final_state(process.name, process.disk.content(), aside)
+
+
+def final_state(node: NodeName, store: Store, quarantined: Mapping[Origin, str]) -> past.Final:
+    """Everything that is in a store."""
     frontier = store.frontier()
     batches = []
     for origin in sorted(frontier):
@@ -102,22 +109,19 @@ def final_of(process: Process) -> past.Final:
             batches += [past.FinalBatch(r.origin, r.seq, r.hash, r.body) for r in rows]
             after = rows[-1].seq
     keys = [key for key, _ in store.fingerprints(EVERYTHING, 1 << 30)]
-    records = store.load(keys)
     claims = {d.claim.id: d for found in store.claims_of(keys).values() for d in found}
     written = {
         key: tuple([Stamp(row.hlc, row.origin) for row in store.history(key, PAGE_ROWS_MAX)])
         for key in keys
     }
-    replica = process.replica
-    aside = dict(replica.status(process.now_ms()).quarantined) if replica is not None else {}
     return past.Final(
-        process.name,
+        node,
         frontier,
         store.summary(EVERYTHING),
         tuple(batches),
-        records,
+        store.load(keys),
         claims,
         written,
         tuple(store.check()),
-        aside,
+        quarantined,
     )
