@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ class LocalCluster:
                     # Other clusters on this machine are none of ours.
                     cluster=f"local-{os.getpid()}",
                     admin_key_hash=self._operator.hash,
-                    settings=settings or {},
+                    settings={"seats.members": json.dumps(self.names), **(settings or {})},
                     outlives_us=outlives_us,
                 )
             )

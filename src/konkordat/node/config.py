@@ -19,9 +19,11 @@ from msgspec import Meta
 
 from konkordat.api.settings import BODY_BYTES_MAX
 from konkordat.kernel.hlc import AHEAD_MS_MAX
-from konkordat.kernel.ids import valid_name
+from konkordat.kernel.ids import NodeName, valid_name
+from konkordat.kernel.seat import MEMBERS_MAX
 from konkordat.node.endpoints import Endpoint, is_loopback, parse_endpoint
 from konkordat.node.errors import ConfigError
+from konkordat.protocol.seats.patience import TAKEOVER_AFTER_MS
 
 ADMIN_KEY_HASH_VARIABLE: Final = "KONKORDAT_ADMIN_KEY_HASH"
 CONFIG_BYTES_MAX: Final = 1 << 20  # a configuration is a page; this is somebody's wrong file
@@ -71,6 +73,15 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lease_ms: Annotated[int, Meta(ge=200, le=60_000)] = 1_500
 
 
+class SeatsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who decides what is scarce, and when somebody else does."""
+
+    # Names of the nodes of the first roster; the same at all of them. Left out: this node alone if it connects to
+    # nobody, else nobody: it replicates, and learns the roster from the others.
+    members: tuple[str, ...] | None = None
+    takeover_after_ms: Annotated[int, Meta(ge=500, le=3_600_000)] = TAKEOVER_AFTER_MS
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bounds of what waits for a commit, and of what a reader may leave unread."""
 
@@ -108,6 +119,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node: Identity = Identity()
     api: Api = Api()
     link: Link = Link()
+    seats: SeatsTable = SeatsTable()
     limits: Limits = Limits()
     clock: Clock = Clock()
     log: Log = Log()
@@ -134,6 +146,13 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.link.advertise:
             return parse_endpoint(self.link.advertise, "link.advertise", self.has_link_tls)
         return None if self.listen.wildcard else self.listen
+
+    @property
+    def roster(self) -> tuple[NodeName, ...]:
+        """The nodes of the first roster, as far as this node may say it."""
+        if self.seats.members is not None:
+            return tuple([NodeName(member) for member in self.seats.members])
+        return () if self.link.connect else (NodeName(self.node.name),)
 
     def api_url_at(self, port: int) -> str:
         """What clients and peers are told, once it is known which port was bound."""
@@ -222,6 +241,18 @@ def check_config(config: NodeConfig) -> None:
         raise ConfigError("node.data: say where the node's data lives")
     _check_api(config.api)
     _check_link(config)
+    _check_seats(config.seats)
+
+
+def _check_seats(seats: SeatsTable) -> None:
+    members = seats.members or ()
+    for member in members:
+        if not valid_name(member):
+            raise ConfigError(f"seats.members: {member!r} is not a node name")
+    if len(set(members)) != len(members):
+        raise ConfigError("seats.members: names a node twice")
+    if len(members) > MEMBERS_MAX:
+        raise ConfigError(f"seats.members: {len(members)} nodes, at most {MEMBERS_MAX}")
 
 
 def _check_api(api: Api) -> None:

@@ -29,6 +29,7 @@ from konkordat.node.owner import Owner
 from konkordat.node.scrubber import Scrubber
 from konkordat.node.tables import collection_views
 from konkordat.node.transport import LinkSettings, LinkTls
+from konkordat.protocol.seats.patience import SeatSettings
 from konkordat.replica.replica import Replica
 from konkordat.replica.settings import ReplicaSettings
 from konkordat.schedule.domain import ScheduleDomain
@@ -74,6 +75,8 @@ class Node:
             release=__version__,
             started_ms=now_ms,
             ahead_ms_max=config.clock.ahead_ms_max,
+            members=config.roster,
+            seats=SeatSettings(takeover_after_ms=config.seats.takeover_after_ms),
         )
         replica = Replica(self._store, ScheduleDomain(), policies, settings)
         self._inbox = Inbox(_inbox_limits(config))

@@ -37,7 +37,7 @@ from konkordat.replica.messages import (
     Sent,
     Tick,
 )
-from konkordat.replica.seating import Note, Opened, Seating, Unreadable
+from konkordat.replica.seating import Note, Opened, RosterConflict, Seating, Unreadable
 from konkordat.replica.settings import DATA_FORMAT, HEARTBEAT_MS, ReplicaSettings
 from konkordat.replica.status import PeerView, ReplicaStatus
 from konkordat.store.port import ANSWER_LIFE_MS, Store
@@ -510,6 +510,10 @@ def _journaled(note: Note) -> Journaled:
         case Unreadable(key=key, at=at, why=why):
             fields = {"key": "/".join(key), "origin": at.origin, "seq": at.seq, "why": why}
             return Journaled("warning", "seat_entry_unreadable", fields)
+        case RosterConflict(version=version, known=known, told=told):
+            return Journaled(
+                "error", "roster_conflict", {"version": version, "known": known, "told": told}
+            )
         case Refused(code=code, entry=entry, at=at):
             fields = {"code": code, "seat": entry.seat, "term": entry.term}
             return Journaled(

@@ -75,7 +75,15 @@ class Unreadable(NamedTuple):
     why: str
 
 
-Note = Opened | Unreadable | Refused
+class RosterConflict(NamedTuple):
+    """Two nodes said different rosters under one version. Nothing is decided any more until an operator mends it."""
+
+    version: int
+    known: tuple[Origin, ...]
+    told: tuple[Origin, ...]
+
+
+Note = Opened | Unreadable | Refused | RosterConflict
 
 
 class Seating:
@@ -108,6 +116,8 @@ class Seating:
             set()
         )  # whose places were compared with the records since the start
         self._touched: dict[ClaimId, None] = {}
+        self._rosters: dict[int, Roster] = {}
+        self._conflict = False
         self._owed: dict[NodeName, None] = {}  # holders that wait for our acknowledgement
         self.notes: list[Note] = []
         self.opened_ms: dict[tuple[SeatId, int], int] = {}
@@ -153,6 +163,8 @@ class Seating:
     ) -> Iterator[tuple[Change, ...]]:
         """What to write now, in the batch after `frontier`: each a transaction of its own."""
         self._machine.reached(frontier)
+        if self._conflict:
+            return
         if self._machine.roster.version == 0:
             first = self._first_roster(frontier)
             if first is not None:
@@ -262,7 +274,14 @@ class Seating:
         return Roster(1, tuple(sorted(origins[member] for member in self._members)))
 
     def _learn(self, roster: Roster | None) -> None:
-        if roster is not None and roster.version > self._machine.roster.version:
+        if roster is None or self._conflict:
+            return
+        known = self._rosters.setdefault(roster.version, roster)
+        if known != roster:
+            # Two nodes were told different members. Going on could let two majorities decide one place.
+            self._conflict = True
+            self.notes.append(RosterConflict(roster.version, known.members, roster.members))
+        elif roster.version > self._machine.roster.version:
             self._machine.roster_changed(roster)
 
     def _note_opening(self, entry: Entry, at: At, at_ms: int) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from konkordat.kernel.claim import ClaimState, DecidedClaim
+from konkordat.kernel.ids import NodeName, record_key
 from konkordat.kernel.refusal import Refusal
 from konkordat.kernel.seat import Decide
 from konkordat.replica.messages import Accepted
@@ -89,7 +90,7 @@ def test_of_two_at_once_one_is_confirmed_and_the_other_displaced_with_the_reason
     table.deliver_all()
     for name in NAMES:
         found = {id: told(table, name, id) for id in ("a", "b")}
-        won, lost = sorted(found, key=lambda id: found[id].state is not ClaimState.CONFIRMED)
+        won, lost = sorted(found, key=lambda each: found[each].state is not ClaimState.CONFIRMED)
         assert [found[won].state, found[lost].state] == [
             ClaimState.CONFIRMED,
             ClaimState.DISPLACED,
@@ -212,11 +213,23 @@ def test_no_roster_no_decision() -> None:
 
 
 def test_what_a_stranger_says_of_a_seat_is_journaled_and_changes_nothing(table: Workbench) -> None:
-    from konkordat.kernel.ids import record_key
-
     table.write("bern", Put(record_key("_system", "seats", "acme/resources"), {"entries": [1]}))
     table.settle(500)
     assert table["zurich"].events("seat_entry_unreadable")
     table.write("bern", wish("a"))
     table.settle(500)
     assert told(table, "bern", "a").state is ClaimState.CONFIRMED
+
+
+def test_two_first_rosters_stop_all_deciding_and_say_so() -> None:
+    """Each was started alone, then joined: nobody may guess which of the two counts."""
+    table = Workbench("bern", "zurich", members=["bern"])
+    table["zurich"].members = [NodeName("zurich")]
+    table["zurich"].start()
+    table.tick()
+    table.lose()
+    table.settle(500)
+    assert table["bern"].events("roster_conflict")
+    table.write("bern", wish("a"))
+    table.settle(500)
+    assert told(table, "bern", "a").state is ClaimState.TENTATIVE
