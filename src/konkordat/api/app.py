@@ -30,6 +30,7 @@ from konkordat.api.openapi import document
 from konkordat.api.problems import TABLE, Problem
 from konkordat.api.programmes import programme_routes
 from konkordat.api.proof import proof_route
+from konkordat.api.registrations import registration_routes
 from konkordat.api.resources import resource_routes
 from konkordat.api.settings import ApiSettings
 from konkordat.api.stream import stream_handler
@@ -82,6 +83,7 @@ def all_routes(hub: Hub) -> list[Route]:
     """Everything but the documents that describe it."""
     return [
         *resource_routes(),
+        *registration_routes(),
         *history_routes(),
         *programme_routes(),
         batch_route(),

@@ -50,7 +50,9 @@ class BatchOperation(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         Literal["create", "put", "patch", "delete"],
         Meta(description="`put` creates or replaces; `patch` is a merge patch."),
     ]
-    type: Literal["events", "venues", "rooms", "booths", "speakers", "sessions"]
+    type: Literal[
+        "events", "venues", "rooms", "booths", "speakers", "sessions", "attendees", "registrations"
+    ]
     id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
     data: msgspec.Raw | UnsetType = UNSET  # left to the decoder of its type
     if_match: Annotated[str, Meta(max_length=200)] | None = None
@@ -286,6 +288,7 @@ def batch_route() -> Route:
         ),
         problems=(
             *("invalid", "unknown_reference", "slot_taken", "precondition_failed", "not_found"),
+            *("sold_out", "not_registrable", "beyond_capacity", "already_registered"),
             *("already_exists", "idempotency_key_reused", "request_running", "too_large"),
         ),
     )

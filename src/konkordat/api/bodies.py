@@ -59,6 +59,7 @@ def make_operation(
     """
     codec = CODECS[type_]
     body = None if op == "delete" else read_body(codec, op, raw, pointer)
+    id = _derived_id(codec.spec, op, body, id, pointer)
     own_id = getattr(body, "id", None)
     if own_id is not None and own_id != id:
         if op != "create":
@@ -86,20 +87,32 @@ def make_operation(
         ) from error
 
 
+def _derived_id(spec: CollectionSpec, op: OpName, body: Any, id: str, pointer: str) -> str:
+    """The id that the body's record must have; the given one where ids are free."""
+    if spec.id_of is None or op not in {"create", "upsert"}:
+        return id
+    derived = spec.id_of(body)
+    own_id = body.id or (id if op == "upsert" else derived)
+    if own_id != derived:
+        detail = f"The id of this record follows from what it names: it is {derived}."
+        raise invalid(f"{pointer}/id", detail)
+    return derived
+
+
 def read_body(codec: Codec, op: OpName, raw: bytes, pointer: str) -> msgspec.Struct:
     """A body or patch. Raises Problem."""
     decoder = codec.patch if op == "patch" else codec.body
     try:
         decoded: msgspec.Struct = decoder.decode(raw)
     except msgspec.ValidationError as error:
-        return _read_again(decoder.type, raw, pointer, error)
+        return _read_again(decoder.type, frozenset(codec.spec.outcome), raw, pointer, error)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise unreadable(raw, pointer) from error
     return decoded
 
 
 def _read_again(
-    type_: Any, raw: bytes, pointer: str, error: msgspec.ValidationError
+    type_: Any, outcome: frozenset[str], raw: bytes, pointer: str, error: msgspec.ValidationError
 ) -> msgspec.Struct:
     """A body that does not fit may be one that was read from here: without what answers add it may fit."""
     try:
@@ -107,7 +120,7 @@ def _read_again(
     except (msgspec.MsgspecError, RecursionError):
         raise refused_value(error, raw, pointer) from error
     slot = fields.get("slot")
-    shown = SHOWN_ONLY & fields.keys()
+    shown = (SHOWN_ONLY | outcome) & fields.keys()
     slot_shown = SLOT_SHOWN_ONLY & slot.keys() if isinstance(slot, dict) else frozenset()
     if not shown and not slot_shown:
         raise refused_value(error, raw, pointer) from error

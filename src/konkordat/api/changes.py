@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from konkordat.api.notes import Note, note_of
-from konkordat.api.views import FORMS
+from konkordat.api.views import CLAIMANTS, FORMS
 from konkordat.kernel.change import Batch
 from konkordat.kernel.claim import Claim, ClaimId, DecidedClaim
 from konkordat.kernel.frontier import missing
@@ -22,13 +22,20 @@ from konkordat.kernel.merge import lift
 from konkordat.kernel.record import Record
 from konkordat.schedule.claims import (
     MAX_CONCURRENT,
+    REGISTRATIONS,
     ROOMS,
+    SEATS,
+    SEATS_GROUPS,
+    SEATS_TIME,
+    SESSION,
     SESSIONS,
-    SLOT,
     STATE,
+    WAITLIST,
     claims_of,
     owned_resource,
+    value_of,
 )
+from konkordat.schedule.slots import SLOT
 from konkordat.store.port import Reader, Span
 from konkordat.wire.batches import open_body
 
@@ -42,6 +49,7 @@ OLD_PLACES_MAX: Final = 8  # earlier slots of one session looked at
 SLICE_RECORDS: Final = (
     64  # in memory at once; an ordinary one takes 4 KiB, the largest 1 MiB and more
 )
+CLAIMING: Final = frozenset({SLOT, SESSION})  # groups that make a claim
 PLACE_GROUPS: Final = frozenset({SLOT, STATE})
 ALWAYS: Final = (-(1 << 62), 1 << 62)
 
@@ -119,7 +127,8 @@ def notes_of(reader: Reader, touched: Mapping[RecordKey, Touched]) -> Iterator[N
     for start in range(0, len(keys), SLICE_RECORDS):
         slice_ = keys[start : start + SLICE_RECORDS]
         records = reader.load(slice_)
-        rippled = _rippled(reader, records, touched) - told
+        rippled = _rippled(reader, records, touched) | _moved_up(reader, records, touched)
+        rippled -= told
         told |= rippled
         yield from _notes(reader, records, touched)
         if rippled:
@@ -129,8 +138,7 @@ def notes_of(reader: Reader, touched: Mapping[RecordKey, Touched]) -> Iterator[N
 def _notes(
     reader: Reader, records: Mapping[RecordKey, Record], touched: Mapping[RecordKey, Touched]
 ) -> Iterator[Note]:
-    sessions = [key for key in records if key.collection == SESSIONS]
-    claims = reader.claims_of(sessions)
+    claims = reader.claims_of([key for key in records if key.collection in CLAIMANTS])
     for key, record in records.items():
         known = touched.get(key, _RIPPLED)
         note = note_of(record, known.groups, known.is_birth(record), claims.get(key, ()))
@@ -185,10 +193,34 @@ def _claims_touched(
             yield from _old_places(reader, record, opened)
 
 
+def _moved_up(
+    reader: Reader, records: Mapping[RecordKey, Record], touched: Mapping[RecordKey, Touched]
+) -> set[RecordKey]:
+    """Registrations that wait, or did, for seats of sessions where some came free or became more."""
+    resources = {
+        resource: None
+        for key in records
+        if key.collection == SESSIONS and SEATS in touched[key].groups
+        if (resource := owned_resource(key)) is not None
+    }
+    opened: dict[tuple[Origin, int], Batch] = {}
+    for key, record in records.items():
+        known = touched[key]
+        # A new one gives nothing back, and one that is only checked in neither.
+        if key.collection != REGISTRATIONS or known.is_birth(record):
+            continue
+        if not known.groups.isdisjoint(SEATS_GROUPS) or not record.alive:
+            past = _old_places(reader, record, opened)
+            resources |= {claim.resource: None for claim in past}
+    decided = reader.claims_on([Span(resource, *SEATS_TIME) for resource in resources])
+    owners = [d.claim.id.owner for d in decided[:RIPPLE_CLAIMS_MAX]]
+    return {k for k, record in reader.load(owners).items() if value_of(record, WAITLIST) is True}
+
+
 def _old_places(
     reader: Reader, record: Record, opened: dict[tuple[Origin, int], Batch]
 ) -> Iterator[Claim]:
-    """The places that a session had before, as far as its recent history tells."""
+    """The places that a session had before, or seats a registration, as far as its recent history tells."""
     for row in reader.history(record.key, OLD_PLACES_MAX):
         batch = opened.get((row.origin, row.seq))
         if batch is None:
@@ -196,7 +228,7 @@ def _old_places(
             batch = opened[row.origin, row.seq] = open_body(logged.body).batch
         for transaction in batch.transactions:
             for change in transaction.changes:
-                if change.key == record.key and SLOT in change.fields:
+                if change.key == record.key and not CLAIMING.isdisjoint(change.fields):
                     past = lift(change, Stamp(transaction.hlc, row.origin))
                     yield from (claim for claim in claims_of(past) if claim.quantity)
 

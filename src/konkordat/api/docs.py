@@ -71,6 +71,7 @@ IF_NONE_MATCH: Final = Field(
 )
 EVENT: Final = Field("event", "Only what belongs to this event (its id).")
 VENUE: Final = Field("venue", "Only what belongs to this venue (its id).")
+SESSION: Final = Field("session", "Only this session and registrations for it (its id).")
 LIMIT: Final = Field("limit", "Records a page, 1 to 200; 50 if left out.", int)
 CURSOR: Final = Field("cursor", "`next_cursor` of the page before.")
 SINCE: Final = Field("since", "A sync token or consistency token of any node.", required=True)

@@ -18,11 +18,13 @@ from konkordat.api.notes import Note, note_of, told
 from konkordat.api.outbox import Outbox
 from konkordat.api.problems import Problem
 from konkordat.api.tokens import Filter
+from konkordat.api.views import CLAIMANTS
 from konkordat.kernel.frontier import covers
 from konkordat.kernel.frontier import token as frontier_token
 from konkordat.kernel.ids import Origin, RecordKey
 from konkordat.replica.messages import Committed
-from konkordat.schedule.claims import SESSIONS, SLOT
+from konkordat.schedule.claims import QUANTITY, REGISTRATIONS
+from konkordat.schedule.slots import SLOT
 
 if TYPE_CHECKING:
     from konkordat.api.auth import Credential
@@ -265,12 +267,13 @@ class Hub:
         reader = self._front.gate.reader()
         if decided - records.keys():
             records |= reader.load(decided - records.keys())
-        sessions = [key for key in records if key.collection == SESSIONS]
-        claims = reader.claims_of(sessions) if sessions else {}
+        claimants = [key for key in records if key.collection in CLAIMANTS]
+        claims = reader.claims_of(claimants) if claimants else {}
         notes = []
         for key, record in records.items():
             known = touched.get(key, Touched(set(), set()))
-            groups = known.groups | {SLOT} if key in decided else known.groups
+            decision = {QUANTITY if key.collection == REGISTRATIONS else SLOT}
+            groups = known.groups | decision if key in decided else known.groups
             note = note_of(record, groups, known.is_birth(record), claims.get(key, ()))
             if note is not None:
                 notes.append(note)

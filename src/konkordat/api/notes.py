@@ -21,8 +21,9 @@ from konkordat.api.views import FORMS, version
 from konkordat.kernel.claim import DecidedClaim
 from konkordat.kernel.ids import Group
 from konkordat.kernel.record import Record
-from konkordat.schedule.claims import SLOT
-from konkordat.schedule.claims import place_of as slot_place
+from konkordat.schedule.claims import SESSION
+from konkordat.schedule.slots import SLOT
+from konkordat.schedule.slots import place_of as slot_place
 
 _encode: Final = msgspec.json.Encoder().encode
 EVENT: Final = Group("event")
@@ -38,6 +39,7 @@ class Note(msgspec.Struct, frozen=True):
     id: str
     event: str  # what it belongs to; an event belongs to itself, and so does a venue
     venue: str
+    session: str  # what a registration is for
     place: str  # id of the room or booth of its slot, ""
     fields: frozenset[str]  # names of the fields that were written
     was_there: bool  # known before, so it may have belonged elsewhere
@@ -72,6 +74,7 @@ def note_of(
         key.id,
         parent_of(record, EVENT),
         parent_of(record, VENUE),
+        parent_of(record, SESSION),
         place_of(record),
         fields,
         not is_new,
@@ -91,6 +94,7 @@ def told(note: Note, filter_: Filter) -> bytes | None:
     for wanted, actual, field in (
         (filter_.event, note.event, "event"),
         (filter_.venue, note.venue, "venue"),
+        (filter_.session, note.session, "session"),
         (filter_.room, note.place, "slot"),
     ):
         if wanted and wanted not in {actual, note.id}:
@@ -101,7 +105,7 @@ def told(note: Note, filter_: Filter) -> bytes | None:
 
 
 def parent_of(record: Record, field: Group) -> str:
-    """The id of the event or venue that a record belongs to, ""."""
+    """The id of the event, venue or session that a record belongs to, ""."""
     register = record.fields.get(field)
     return "" if register is None else _string(register.value)
 

@@ -113,6 +113,36 @@ TABLE: Final[Mapping[str, Entry]] = {
         "The place is taken at that time",
         "Choose another place or time; `conflicts` names what is there, `alternatives` what is free.",
     ),
+    "sold_out": Entry(
+        409,
+        "There are not as many seats left",
+        "Ask for `seats_left` or fewer, or send `waitlist: true` to be asked again when some free.",
+    ),
+    "not_registrable": Entry(
+        409,
+        "The session takes no registrations",
+        "Give the session `seats`; for a cancelled one there is nothing to register for.",
+    ),
+    "beyond_capacity": Entry(
+        422,
+        "More seats are asked for than the session has",
+        "Ask for at most `seats`, or register for several sessions.",
+    ),
+    "already_registered": Entry(
+        409,
+        "The attendee is registered for this session",
+        "Change that registration (`current` holds it): PATCH it by its id.",
+    ),
+    "not_confirmed": Entry(
+        409,
+        "The registration has no seat yet",
+        "Wait until its `state` is `confirmed`, or cancel another registration.",
+    ),
+    "seats_below_registered": Entry(
+        409,
+        "More seats are taken than the session would have",
+        "Keep at least `seats_taken` seats, or cancel registrations first.",
+    ),
     "already_exists": Entry(
         409, "A record with this id exists", "Use PUT to replace it, PATCH to change it."
     ),

@@ -25,7 +25,6 @@ from konkordat.kernel.record import Record
 from konkordat.schedule.claims import (
     EVENTS,
     SESSIONS,
-    SLOT_PART,
     SPEAKER_LIST,
     speaker_name,
     speakers_in,
@@ -36,6 +35,7 @@ from konkordat.schedule.interchange.frab_json import write_frab_json
 from konkordat.schedule.interchange.frab_xml_writer import write_frab_xml
 from konkordat.schedule.interchange.icalendar_writer import write_icalendar
 from konkordat.schedule.interchange.programme import Programme
+from konkordat.schedule.slots import SLOT_PART
 from konkordat.schedule.times import Interval
 from konkordat.store.port import Reader, Span
 

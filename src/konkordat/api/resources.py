@@ -21,6 +21,7 @@ from konkordat.api.docs import (
     IF_NONE_MATCH,
     LIMIT,
     MERGE_PATCH,
+    SESSION,
     VENUE,
     Doc,
     Field,
@@ -63,7 +64,19 @@ JSON_TYPES: Final = frozenset({"", "application/json"})
 PATCH_TYPES: Final = frozenset({"application/merge-patch+json", "application/json"})
 ON_CONFLICT: Final[tuple[OnConflict, ...]] = get_args(OnConflict)
 # What a collection's records belong to, so that a list can ask for the records of one.
-PARENTS: Final[Mapping[str, Field]] = {"sessions": EVENT, "rooms": VENUE, "booths": VENUE}
+PARENTS: Final[Mapping[str, Field]] = {
+    "sessions": EVENT,
+    "rooms": VENUE,
+    "booths": VENUE,
+    "registrations": SESSION,
+}
+# Refusals that only writes of a collection meet.
+OWN_PROBLEMS: Final[Mapping[str, tuple[str, ...]]] = {
+    "sessions": ("slot_taken", "outside_event", "seats_below_registered"),
+    "registrations": (
+        *("sold_out", "not_registrable", "beyond_capacity", "already_registered", "not_confirmed"),
+    ),
+}
 WRITE_FIELDS: Final = (
     Field("dry_run", "`true`: say what would happen, write nothing.", bool),
     Field(
@@ -81,9 +94,9 @@ class Resource:
     def __init__(self, spec: CollectionSpec) -> None:
         self.type = spec.name
         self.form: Form = FORMS[spec.name]
-        self._has_claims = spec.claim_group is not None
+        self._has_claims = spec.has_claims
         parent = PARENTS.get(spec.name)
-        self._parents = () if parent is None else (parent.name,)
+        self._parents: tuple[str, ...] = () if parent is None else (parent.name,)
 
     # Reading -----------------------------------------------------------------------------------
 
@@ -106,14 +119,19 @@ class Resource:
 
     async def list_all(self, call: Call) -> Answer:
         query = call.take_only("limit", "cursor", *self._parents)
+        parent = next((query[name] for name in self._parents if name in query), None)
+        return answer(call, 200, self.page(call, parent))
+
+    def page(self, call: Call, parent: str | None) -> bytes:
+        """One page, of the records of a parent if one is given, as the query's limit and cursor say."""
         limit = call.integer("limit", PAGE_ITEMS_DEFAULT, 1, PAGE_ITEMS_MAX)
-        cursor = self._cursor(call, query.get("cursor"))
+        cursor = self._cursor(call, parent, call.query.get("cursor"))
         page, is_last = self._page(call, cursor, limit)
         reader = call.front.gate.reader()
         claims = reader.claims_of([r.key for r in page]) if self._has_claims else {}
         items = b",".join([self.form.json(r, claims.get(r.key, ())) for r in page])
         tail = self._list_tail(cursor, page, is_last=is_last)
-        return answer(call, 200, b'{"data":[' + items + b"]," + tail + b"}")
+        return b'{"data":[' + items + b"]," + tail + b"}"
 
     def _page(self, call: Call, cursor: Cursor, limit: int) -> tuple[list[Record], bool]:
         """The records of a page, and whether it is the last. Read in slices: large records end it early."""
@@ -133,12 +151,10 @@ class Resource:
             size += sum(len(r.value) for record in found for r in record.fields.values())
         return page, False
 
-    def _cursor(self, call: Call, text: str | None) -> Cursor:
-        parent = None
-        for name in self._parents:
-            parent = call.query.get(name)
-            if parent is not None and not valid_record_id(parent):
-                raise invalid(f"?{name}", f"{name} is the id of a record.")
+    def _cursor(self, call: Call, parent: str | None, text: str | None) -> Cursor:
+        if parent is not None and not valid_record_id(parent):
+            name = self._parents[0]
+            raise invalid(f"?{name}", f"{name} is the id of a record.")
         if text is None:
             return Cursor(self.type, parent or "", "", call.front.token())
         cursor = parse_cursor(text)
@@ -149,8 +165,8 @@ class Resource:
     def _list_tail(self, cursor: Cursor, page: list[Record], *, is_last: bool) -> bytes:
         if is_last:
             # What the first page had seen, not the last one: changes made meanwhile come again, none is missed.
-            is_of = "event" if "event" in self._parents else "venue"
-            shown = replace(Filter(types=(self.type,)), **{is_of: cursor.parent})
+            of = dict.fromkeys(self._parents, cursor.parent)
+            shown = replace(Filter(types=(self.type,)), **of)
             token = sync_token(shown, cursor.seen)
             return f'"next_cursor":null,"has_more":false,"sync_token":"{token}"'.encode()
         after = cursor_text(Cursor(self.type, cursor.parent, page[-1].key.id, cursor.seen))
@@ -300,7 +316,7 @@ def _routes(spec: CollectionSpec, resource: Resource) -> Iterator[Route]:
     there_reply = (Reply(200, "It was there already, the same; or a dry run.", shown),)
     writes = ("invalid", "unknown_reference", "idempotency_key_reused", "request_running")
     conditional = (*writes, "precondition_failed")
-    slots = ("slot_taken", "outside_event") if spec.claim_group else ()
+    slots = OWN_PROBLEMS.get(name, ())
     listed = (PARENTS[name],) if name in PARENTS else ()
 
     def route(method: Method, path: str, run: str, summary: str, **doc: Any) -> Route:

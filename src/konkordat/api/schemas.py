@@ -43,6 +43,12 @@ class ShownSlot(Slot, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: SlotReason | UnsetType = UNSET
 
 
+class SeatsReason(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a registration has not the seats that it asks for."""
+
+    code: Annotated[str, Meta(examples=["sold_out"])]
+
+
 class WarningShown(Struct, frozen=True, forbid_unknown_fields=True):
     """A soft rule that what was written breaks. Nothing was refused."""
 
@@ -123,6 +129,23 @@ _TAIL = (
 )
 
 
+# What answers show of claims beside the fields of a body, by name (registry: `outcome`).
+_OUTCOMES: dict[str, tuple[str, Any] | tuple[str, Any, Any]] = {
+    "state": (
+        "state",
+        Annotated[
+            Literal["pending", "confirmed", "waitlisted", "displaced", "checked_in", "cancelled"],
+            Meta(
+                description="`pending` until it is decided. `displaced`: it was sold out when this was decided, and the"
+                " registration does not wait."
+            ),
+        ],
+    ),
+    "seats_held": ("seats_held", Annotated[int, Meta(description="Seats that are confirmed.")]),
+    "reason": ("reason", SeatsReason | UnsetType, UNSET),
+}
+
+
 def singular(spec: CollectionSpec) -> str:
     """One of them, for summaries: "a session"."""
     name = spec.name.removesuffix("s")
@@ -130,7 +153,7 @@ def singular(spec: CollectionSpec) -> str:
 
 
 @cache
-def _shown(name: str, body: type[Struct]) -> type[Struct]:
+def _shown(name: str, body: type[Struct], outcome: tuple[str, ...]) -> type[Struct]:
     fields: list[Any] = [("id", f.Id)]
     for field in structs.fields(body):
         if field.name == "id":
@@ -140,7 +163,7 @@ def _shown(name: str, body: type[Struct]) -> type[Struct]:
         fields.append((field.name, type_))
     return msgspec.defstruct(
         name,
-        [*fields, *_TAIL],
+        [*fields, *[_OUTCOMES[part] for part in outcome], *_TAIL],
         frozen=True,
         kw_only=True,
         forbid_unknown_fields=True,
@@ -151,7 +174,7 @@ def _shown(name: str, body: type[Struct]) -> type[Struct]:
 
 def shown(spec: CollectionSpec) -> type[Struct]:
     """A record of the collection as answers show it."""
-    return _shown(spec.body.__name__.removesuffix("Body"), spec.body)
+    return _shown(spec.body.__name__.removesuffix("Body"), spec.body, spec.outcome)
 
 
 @cache

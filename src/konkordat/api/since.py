@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from konkordat.api.call import Call
-from konkordat.api.docs import EVENT, VENUE, Field
+from konkordat.api.docs import EVENT, SESSION, VENUE, Field
 from konkordat.api.problems import invalid
 from konkordat.api.stream_messages import filter_of
 from konkordat.api.tokens import Filter, parse_sync_token
@@ -16,6 +16,7 @@ FILTER_FIELDS: Final = (
     Field("types", "Only these collections, separated by commas."),
     EVENT,
     VENUE,
+    SESSION,
     Field("room", "Only sessions placed in this room or booth (its id)."),
     Field("fields", "Only changes that touch one of these fields, separated by commas."),
 )
@@ -24,7 +25,7 @@ FILTER_FIELDS: Final = (
 def since_of(call: Call, text: str | None, type_: str | None) -> tuple[Filter, dict[Origin, int]]:
     """The filter and the frontier to go on from. A token brings its filter; another one cannot be put on it."""
     query = call.query
-    for name in ("types", "event", "venue", "room", "fields"):
+    for name in ("types", "event", "venue", "session", "room", "fields"):
         if query.get(name) == "":
             raise invalid(f"?{name}", f"{name} is empty; leave it out to follow everything.")
     types = (type_,) if type_ else _names(query.get("types"))
@@ -32,7 +33,9 @@ def since_of(call: Call, text: str | None, type_: str | None) -> tuple[Filter, d
         if name not in COLLECTIONS:
             raise invalid("?types", f"There is no collection {name!r}.")
     asked = filter_of(
-        types, _names(query.get("fields")), {n: query.get(n) for n in ("event", "venue", "room")}
+        types,
+        _names(query.get("fields")),
+        {n: query.get(n) for n in ("event", "venue", "session", "room")},
     )
     if text is None:
         raise invalid("?since", "since is a token: of a list's last page, or of any answer.")

@@ -19,7 +19,9 @@ WINDOW_MAX: Final = (
 SUB_CHARS_MAX: Final = 64
 
 SubName = Annotated[str, Meta(min_length=1, max_length=SUB_CHARS_MAX)]
-TypeName = Literal["events", "venues", "rooms", "booths", "speakers", "sessions"]
+TypeName = Literal[
+    "events", "venues", "rooms", "booths", "speakers", "sessions", "attendees", "registrations"
+]
 
 
 class Hello(Struct, frozen=True, tag_field="msg", tag="hello"):
@@ -34,6 +36,7 @@ class FilterWish(Struct, frozen=True, forbid_unknown_fields=True):
 
     event: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
     venue: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    session: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
     room: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
 
 
@@ -41,7 +44,7 @@ class Subscribe(Struct, frozen=True, tag_field="msg", tag="subscribe", forbid_un
     """Follow changes."""
 
     sub: SubName
-    types: Annotated[tuple[TypeName, ...], Meta(min_length=1, max_length=6)] | None = None
+    types: Annotated[tuple[TypeName, ...], Meta(min_length=1, max_length=20)] | None = None
     fields: (
         Annotated[
             tuple[Annotated[str, Meta(max_length=40)], ...], Meta(min_length=1, max_length=50)

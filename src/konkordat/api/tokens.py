@@ -32,6 +32,7 @@ class Filter(msgspec.Struct, frozen=True, array_like=True):
     venue: str = ""
     room: str = ""  # a room's or booth's id: sessions placed there
     fields: tuple[str, ...] = ()  # only changes that touch one of these fields, sorted
+    session: str = ""  # registrations for it, and the session itself
 
     def text(self) -> str:
         """The filter's part of a token; "" for the one that passes everything."""
@@ -45,7 +46,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """Where a list goes on, and what the list's first page had seen: the last page's sync token."""
 
     collection: str
-    parent: str  # id of the event or venue whose records are listed, ""
+    parent: str  # id of the event, venue or session whose records are listed, ""
     after: str  # id of the last record shown
     seen: str  # frontier token at the first page
 
@@ -114,7 +115,7 @@ def bad_token(why: str) -> Problem:
 
 def _is_sound(filter_: Filter) -> bool:
     names = (*filter_.types, *filter_.fields)
-    ids = [id for id in (filter_.event, filter_.venue, filter_.room) if id]
+    ids = [id for id in (filter_.event, filter_.venue, filter_.room, filter_.session) if id]
     in_order = all(list(part) == sorted(set(part)) for part in (filter_.types, filter_.fields))
     return in_order and all(map(valid_name, names)) and all(map(valid_record_id, ids))
 

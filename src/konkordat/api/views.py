@@ -17,12 +17,17 @@ from konkordat.kernel.claim import Claim, ClaimState, DecidedClaim
 from konkordat.kernel.hlc import ms_of
 from konkordat.kernel.ids import RecordKey, node_of
 from konkordat.kernel.record import Record
-from konkordat.schedule.claims import SLOT_PART, place_of
+from konkordat.schedule.claims import CANCELLED, SEATS_PART, WAITLIST, value_of
 from konkordat.schedule.commands import etag
+from konkordat.schedule.registrations import CHECKED_IN
 from konkordat.schedule.registry import COLLECTIONS, CollectionSpec, FieldKind, FieldSpec
+from konkordat.schedule.slots import SLOT_PART, place_of
 from konkordat.schedule.times import utc_text
 
 NULL: Final = b"null"
+HELD_SEATS_PART: Final = (
+    f"{SEATS_PART}@held"  # seats kept while a change of how many was not granted
+)
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 _skim: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _decode: Final = msgspec.json.Decoder().decode
@@ -60,6 +65,8 @@ class Form:
         parts = [b'{"id":', _encode(record.key.id)]
         if record.alive:
             parts += self._fields(record, claims)
+            if self.spec.outcome:
+                parts.append(seats_json(record, claims))
         parts.append(_tail(record, version_ or version(record, claims)))
         return b"".join(parts)
 
@@ -147,6 +154,28 @@ def with_state(slot: bytes, decided: DecidedClaim | None) -> bytes:
     return slot[:-1] + extra.encode() + b"}"
 
 
+def seats_json(record: Record, claims: Sequence[DecidedClaim]) -> bytes:
+    """What became of a registration: its state, how many seats it has, and why not as many as it wants."""
+    own = claim_of(claims, SEATS_PART)
+    having = own if own is not None and own.state is ClaimState.CONFIRMED else None
+    having = having or claim_of(claims, HELD_SEATS_PART)
+    shown: dict[str, Any] = {"state": _seats_state(record, own, having)}
+    shown["seats_held"] = 0 if having is None else having.claim.quantity
+    if own is not None and own.state is ClaimState.DISPLACED:
+        shown["reason"] = {"code": "sold_out"}  # not who has them: that is nobody's business
+    return b"," + _encode(shown)[1:-1]
+
+
+def _seats_state(record: Record, own: DecidedClaim | None, having: DecidedClaim | None) -> str:
+    if value_of(record, CANCELLED) is True:
+        return "cancelled"
+    if having is not None:
+        return "checked_in" if value_of(record, CHECKED_IN) is True else "confirmed"
+    if own is None or own.state is not ClaimState.DISPLACED:
+        return "pending"
+    return "waitlisted" if value_of(record, WAITLIST) is True else "displaced"
+
+
 def reason(decided: DecidedClaim) -> bytes:
     """Why a claim lost its place: which claims stand there."""
     claims = [{"type": id.owner.collection, "id": id.owner.id} for id in decided.against]
@@ -157,7 +186,7 @@ def version(record: Record, claims: Sequence[DecidedClaim] = ()) -> str:
     """The version that clients see, and the ETag without its quotes: what the record is, and what became of its slot,
     since others can change that."""
     base = etag(record)[1:-1]
-    decided = claim_of(claims, SLOT_PART) if claims else None
+    decided = claim_of(claims, SLOT_PART) or claim_of(claims, SEATS_PART) if claims else None
     if decided is None or decided.state is ClaimState.CONFIRMED:
         return base
     outcome = repr((decided.state.value, decided.against)).encode()
@@ -182,6 +211,10 @@ def claim_view(claim: Claim) -> dict[str, Any]:
 
 
 FORMS: Final[Mapping[str, Form]] = {name: Form(spec) for name, spec in COLLECTIONS.items()}
+
+
+# Collections of which answers show what became of a claim.
+CLAIMANTS: Final = frozenset({name for name, spec in COLLECTIONS.items() if spec.has_claims})
 
 
 def form_of(key: RecordKey) -> Form | None:

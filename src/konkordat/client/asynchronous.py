@@ -75,6 +75,8 @@ class AsyncClient:
         self.booths = AsyncRecords(self, "booths")
         self.speakers = AsyncRecords(self, "speakers")
         self.sessions = AsyncRecords(self, "sessions")
+        self.attendees = AsyncRecords(self, "attendees")
+        self.registrations = AsyncRecords(self, "registrations")
 
     @property
     def token(self) -> str:

@@ -74,6 +74,8 @@ class Client:
         self.booths = Records(self, "booths")
         self.speakers = Records(self, "speakers")
         self.sessions = Records(self, "sessions")
+        self.attendees = Records(self, "attendees")
+        self.registrations = Records(self, "registrations")
 
     @property
     def token(self) -> str:

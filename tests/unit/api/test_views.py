@@ -117,7 +117,10 @@ def test_answers_fit_what_the_document_says(forum: Programme, type_: str) -> Non
         forum.session(slot=forum.slot(), speakers=[forum.speaker], recording={"optout": True}),
     )
     caller.post("/v2/sessions", forum.session(slot=slot))
-    caller.post("/v2/sessions", forum.session())
+    workshop = forum.make("sessions", **forum.session(seats=1))
+    mila, noa = (forum.make("attendees", name=name) for name in ("Mila", "Noa"))
+    caller.post("/v2/registrations", {"session": workshop, "attendee": mila})
+    caller.post("/v2/registrations", {"session": workshop, "attendee": noa, "waitlist": True})
     page = msgspec.json.decode(
         caller.get(f"/v2/{type_}").content, type=schemas.page_of(COLLECTIONS[type_])
     )

@@ -1,0 +1,135 @@
+"""`/v2/sessions/{id}/registrations`: who comes to a session, and how many seats that leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct, structs
+
+from konkordat.api import schemas
+from konkordat.api.answers import Answer, answer
+from konkordat.api.call import Call
+from konkordat.api.consistency import is_really_missing
+from konkordat.api.docs import CONSISTENCY, CURSOR, LIMIT, Doc, Reply
+from konkordat.api.front import Route
+from konkordat.api.problems import Problem
+from konkordat.api.resources import Resource
+from konkordat.kernel.claim import ClaimState, DecidedClaim
+from konkordat.kernel.claim import Resource as Scarce
+from konkordat.kernel.ids import RecordKey, record_key
+from konkordat.kernel.record import Record
+from konkordat.schedule.claims import (
+    REGISTRATIONS,
+    SEATS,
+    SEATS_TIME,
+    SESSIONS,
+    WAITLIST,
+    seats_in,
+    seats_name,
+    value_of,
+)
+from konkordat.schedule.registry import COLLECTIONS
+from konkordat.store.port import Reader, Span
+
+_LIST: Final = Resource(COLLECTIONS[REGISTRATIONS])
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class SeatsWarning(Struct, frozen=True, forbid_unknown_fields=True):
+    """Something about the seats that is not as it should be."""
+
+    code: Annotated[str, Meta(examples=["overbooked"])]
+    detail: str
+
+
+class Seats(Struct, frozen=True):
+    """A session's seats. What is taken, pending and waiting is counted in seats, not in registrations."""
+
+    seats: Annotated[int | None, Meta(description="null: nobody can register.")]
+    seats_taken: Annotated[int, Meta(description="Confirmed.")]
+    seats_pending: Annotated[int, Meta(description="Asked for, not decided yet.")]
+    seats_left: Annotated[int, Meta(description="Neither confirmed nor pending.")]
+    waitlisted: Annotated[int, Meta(description="Asked for by registrations that wait.")]
+    warnings: tuple[SeatsWarning, ...] = ()
+
+
+_Page: Final = schemas.page_of(COLLECTIONS[REGISTRATIONS])
+# The session's seats, with a page of its registrations in the same object.
+SeatsPage: Final = msgspec.defstruct(
+    "SessionRegistrations",
+    [(f.name, f.type) for f in (*structs.fields(Seats), *structs.fields(_Page))],
+    frozen=True,
+    kw_only=True,
+    namespace={"__doc__": "A session's seats, and a page of its registrations."},
+)
+
+
+async def registrations(call: Call) -> Answer:
+    """The handler: the session's seats, and a page of its registrations."""
+    call.take_only("limit", "cursor")
+    session = await _session(call, record_key(call.tenant, SESSIONS, call.params["id"]))
+    reader = call.front.gate.reader()
+    shown = _encode(seats_of(reader, session))
+    return answer(call, 200, shown[:-1] + b"," + _LIST.page(call, session.key.id)[1:])
+
+
+async def _session(call: Call, key: RecordKey) -> Record:
+    for asked_again in (False, True):
+        found = call.front.gate.reader().load([key]).get(key)
+        if found is not None and found.alive:
+            return found
+        if asked_again or await is_really_missing(call):
+            break
+    raise Problem("not_found", f"There is no session {key.id!r}.")
+
+
+def seats_of(reader: Reader, session: Record) -> Seats:
+    """What is left of a session's seats."""
+    said = value_of(session, SEATS)
+    name = Scarce(session.key.tenant, seats_name(session.key.id))
+    decided = reader.claims_on([Span(name, *SEATS_TIME)])
+    taken, pending, waiting = _sums(reader, decided)
+    seats = seats_in(said)
+    warnings: tuple[SeatsWarning, ...] = ()
+    if taken > seats:
+        detail = f"{taken} seats are confirmed, and the session has {seats}. Nobody loses a seat."
+        warnings = (SeatsWarning("overbooked", detail),)
+    left = max(seats - taken - pending, 0)
+    return Seats(said if isinstance(said, int) else None, taken, pending, left, waiting, warnings)
+
+
+def _sums(reader: Reader, decided: Iterable[DecidedClaim]) -> tuple[int, int, int]:
+    """Seats that are confirmed, undecided, and waited for."""
+    taken = pending = 0
+    denied: dict[RecordKey, int] = {}
+    for claim, state in ((d.claim, d.state) for d in decided):
+        if state is ClaimState.CONFIRMED:
+            taken += claim.quantity
+        elif state is ClaimState.TENTATIVE:
+            pending += claim.quantity
+        elif state is ClaimState.DISPLACED:
+            denied[claim.id.owner] = claim.quantity
+    return taken, pending, _waiting(reader, denied)
+
+
+def _waiting(reader: Reader, denied: dict[RecordKey, int]) -> int:
+    records = reader.load(denied)
+    waits = (key for key, record in records.items() if value_of(record, WAITLIST) is True)
+    return sum(denied[key] for key in waits)
+
+
+def registration_routes() -> Iterator[Route]:
+    """All routes of this module."""
+    yield Route(
+        method="GET", path="/v2/sessions/{id:str}/registrations", run=registrations, needs="read",
+        doc=Doc(
+            tag="registrations", summary="A session's seats and registrations",
+            detail="Counts over all, and a page of the registrations in `data`. Those that wait are asked again,"
+            " earliest first, when seats come free.",
+            fields=(LIMIT, CURSOR, *CONSISTENCY),
+            replies=(Reply(200, "Seats, and a page.", SeatsPage),),
+            problems=("not_found", "bad_token"),
+        ),
+    )  # fmt: skip
