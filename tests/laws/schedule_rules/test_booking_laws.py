@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from konkordat.kernel.claim import ClaimState, Resource
 from konkordat.replica.domain import Writes
 from konkordat.schedule.commands import Operation
+from konkordat.schedule.slots import plan_of
 from support.effort import share
 from unit.schedule_rules.world import TENANT, World, but, delete, forum, patch, slot, talk, uid
 
@@ -117,3 +119,29 @@ def test_two_nodes_that_booked_apart_agree_when_they_meet(
         merged.append(world)
     assert merged[0].records == merged[1].records
     assert decided(merged[0]) == decided(merged[1])
+
+
+minutes = st.integers(0, 20)
+
+
+@given(commands(), minutes, minutes, minutes)
+@share(0.05)
+def test_between_two_sessions_lies_what_the_room_needs_after_the_one_and_before_the_other(
+    asked: list[list[Operation]], setup: int, teardown: int, turnaround: int
+) -> None:
+    world = forum()
+    needs = {"setup_minutes": setup, "teardown_minutes": teardown, "turnaround_minutes": turnaround}
+    world.carry_out(*[patch("rooms", name, **needs) for name in ROOMS])
+    for ops in asked:
+        if isinstance(world.decide(*ops), Writes):
+            world.carry_out(*ops)
+    assert set(decided(world).values()) <= {ClaimState.CONFIRMED}
+    for name in ROOMS:
+        here = f"room/{uid(name)}"
+        claimed = [
+            plan_of(record) for record in world.records.values() if world.domain.claims(record)
+        ]
+        places = [plan.candidates[0].place for plan in claimed if plan.candidates]
+        times = sorted(place.interval for place in places if place.name == here)
+        for one, next_ in itertools.pairwise(times):
+            assert next_.start_ms - one.until_ms >= (setup + teardown + turnaround) * 60_000

@@ -160,25 +160,28 @@ def talk(name: str, at: dict[str, Any] | None = None, /, **more: Any) -> Operati
     return create("sessions", name, **fields)
 
 
+FORUM = (
+    create("venues", "kkl", name={"de": "Haus"}, time_zone="Europe/Zurich"),
+    create("rooms", "hall", venue=uid("kkl"), name={"de": "Saal"}, capacity=100),
+    create("rooms", "attic", venue=uid("kkl"), name={"de": "Estrich"}),
+    create("booths", "stand", venue=uid("kkl"), name={"de": "Stand"}),
+    create("speakers", "anna", name="Anna Fischer"),
+    create("speakers", "marc", name="Marc Weber"),
+    create(
+        "events",
+        "forum",
+        slug="forum-2027",
+        name={"de": "Forum"},
+        time_zone="Europe/Zurich",
+        start_date="2027-06-01",
+        end_date="2027-06-03",
+        venues=[uid("kkl")],
+    ),
+)
+
+
 def forum(world: World | None = None) -> World:
     """Three days in Zurich: one venue, two rooms, a booth, two speakers."""
     world = world or World()
-    world.carry_out(
-        create("venues", "kkl", name={"de": "Haus"}, time_zone="Europe/Zurich"),
-        create("rooms", "hall", venue=uid("kkl"), name={"de": "Saal"}, capacity=100),
-        create("rooms", "attic", venue=uid("kkl"), name={"de": "Estrich"}),
-        create("booths", "stand", venue=uid("kkl"), name={"de": "Stand"}),
-        create("speakers", "anna", name="Anna Fischer"),
-        create("speakers", "marc", name="Marc Weber"),
-        create(
-            "events",
-            "forum",
-            slug="forum-2027",
-            name={"de": "Forum"},
-            time_zone="Europe/Zurich",
-            start_date="2027-06-01",
-            end_date="2027-06-03",
-            venues=[uid("kkl")],
-        ),
-    )
+    world.carry_out(*FORUM)
     return world
