@@ -17,6 +17,7 @@ from konkordat.kernel.claim import Claim, ClaimState, DecidedClaim
 from konkordat.kernel.hlc import ms_of
 from konkordat.kernel.ids import RecordKey, node_of
 from konkordat.kernel.record import Record
+from konkordat.replica.claims import HELD
 from konkordat.schedule.claims import CANCELLED, SEATS_PART, WAITLIST, value_of
 from konkordat.schedule.commands import etag
 from konkordat.schedule.registrations import CHECKED_IN
@@ -25,9 +26,7 @@ from konkordat.schedule.slots import SLOT_PART, place_of
 from konkordat.schedule.times import utc_text
 
 NULL: Final = b"null"
-HELD_SEATS_PART: Final = (
-    f"{SEATS_PART}@held"  # seats kept while a change of how many was not granted
-)
+HELD_SEATS_PART: Final = SEATS_PART + HELD  # seats kept while a change of how many was not granted
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 _skim: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _decode: Final = msgspec.json.Decoder().decode
