@@ -11,12 +11,14 @@ The twins are made from the bodies, so a field or limit is written down once:
 from __future__ import annotations
 
 import types
+from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, structs
 
 
+@cache
 def patch_of(body: type[Struct]) -> type[Struct]:
     """The patch type of a body, e.g. ``SessionPatch`` of ``SessionBody``."""
     name = body.__name__.removesuffix("Body") + "Patch"
