@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Hypothesis -----------------------------------------------------------------------------------
 #
 # `dev` looks for new counterexamples at every run; `ci` tries the same ones each time, so that a
-# red run is about the change and not about luck; `soak` is for a night. HYPOTHESIS_PROFILE chooses.
+# red run is about the change and not about luck; `soak` is for a night (KONKORDAT_EXAMPLES says for how
+# much of one). HYPOTHESIS_PROFILE chooses.
 # A test whose examples are dear (a server, a process) says its own number with @settings.
 # No deadline: how long an example took says something about the machine, not about the code.
 
@@ -29,7 +30,12 @@ settings.register_profile("dev", deadline=None, max_examples=100)
 settings.register_profile(
     "ci", max_examples=2_000, derandomize=True, database=None, print_blob=True, **PATIENT
 )
-settings.register_profile("soak", max_examples=50_000, print_blob=True, **PATIENT)
+settings.register_profile(
+    "soak",
+    max_examples=int(os.environ.get("KONKORDAT_EXAMPLES") or 50_000),
+    print_blob=True,
+    **PATIENT,
+)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
 )
