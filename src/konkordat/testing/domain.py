@@ -17,13 +17,14 @@ from konkordat.kernel.ids import Collection, Group, NodeName, RecordKey, Tenant,
 from konkordat.kernel.policy import Register
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
-from konkordat.kernel.seat import Decide, SeatId, SeatSpec
+from konkordat.kernel.seat import ALTERNATIVES_MAX, Decide, SeatId, SeatSpec
 from konkordat.replica.domain import PLAIN_CLAIM, Records, View, Wanted, Write, Writes
 
 ITEMS: Final = Collection("items")
 BOOKINGS: Final = Collection("bookings")
 RESOURCES: Final = Collection("resources")
 SLOT: Final = Group("slot")
+WISH: Final = Group("wish")  # what more a booking wants than its slot; written with it
 CAPACITY: Final = Group("capacity")
 CAPACITY_DEFAULT: Final = 1
 PARENT: Final = Group("parent")  # what an item belongs to
@@ -44,6 +45,19 @@ class Remove(msgspec.Struct, frozen=True):
     key: RecordKey
 
 
+class Wish(msgspec.Struct, frozen=True, array_like=True):
+    """What a booking wants beside its slot; as `replica.domain.Wanted` has it."""
+
+    also: tuple[tuple[str, int, int], ...] = ()  # other resources and times that would do
+    replaces: tuple[str, ...] = ()  # ids of bookings whose places are let go for this one
+    together: bool = False
+    waits: bool = False
+    expires_ms: int = 0
+
+
+PLAIN_WISH: Final = Wish()
+
+
 class Book(msgspec.Struct, frozen=True):
     """Claim a resource for [start_ms, until_ms). Refused (conflict) when it is taken, unless `insists`."""
 
@@ -53,12 +67,13 @@ class Book(msgspec.Struct, frozen=True):
     until_ms: int
     quantity: int = 1
     insists: bool = False
+    wish: Wish = PLAIN_WISH
 
 
 class Together(msgspec.Struct, frozen=True):
-    """Several puts and removals as one transaction."""
+    """Several commands as one transaction; bookings in it are not refused for what is in their way."""
 
-    parts: tuple[Put | Remove, ...]
+    parts: tuple[Put | Remove | Book, ...]
     reason: str = ""
 
 
@@ -83,9 +98,13 @@ def capacity_of(resource: str, capacity: int, tenant: str = "acme") -> Put:
 class TrialDomain:
     """Fulfils `replica.domain.Domain`."""
 
-    def __init__(self, decided_at: str = "", decide: Decide = Decide.MAJORITY) -> None:
-        self.decided_at = NodeName(decided_at)
-        self.decide_by = decide
+    def __init__(
+        self, decided_at: str | Sequence[str] = "", decide: Decide = Decide.MAJORITY
+    ) -> None:
+        """`decided_at` names the node at home; or several, each of a seat for its share of a tenant's resources."""
+        homes = (decided_at,) if isinstance(decided_at, str) else decided_at
+        self._homes = tuple([NodeName(home) for home in homes])
+        self._decide_by = decide
 
     def reads(self, command: TrialCommand) -> Iterable[RecordKey]:
         if isinstance(command, Together):
@@ -101,11 +120,16 @@ class TrialDomain:
             case Put() | Remove():
                 return self._together((command,), "", view)
 
-    def _together(self, parts: Iterable[Put | Remove], reason: str, view: View) -> Writes | Refusal:
+    def _together(
+        self, parts: Iterable[Put | Remove | Book], reason: str, view: View
+    ) -> Writes | Refusal:
         writes = []
         for part in parts:
             if isinstance(part, Put):
                 writes.append(Write(part.key, _encoded(part.fields)))
+                continue
+            if isinstance(part, Book):
+                writes.append(_booked(part))
                 continue
             present = view.record(part.key)
             if present is None or not present.alive:
@@ -123,25 +147,27 @@ class TrialDomain:
         if not command.insists and not _fits(command, others, self.capacity(owner)):
             detail = f"{command.resource} is taken then. Nothing was written."
             return Refusal("conflict", detail, conflicts=tuple(others))
-        slot = [command.resource, command.start_ms, command.until_ms, command.quantity]
-        return Writes((Write(command.key, _encoded({SLOT: slot})),))
+        return Writes((_booked(command),))
 
     def claim_groups(self, collection: Collection) -> frozenset[Group]:
         return _CLAIM_GROUPS.get(collection, frozenset())
 
     def claims(self, record: Record) -> Sequence[Claim]:
+        found = self._claim(record)
+        return () if found is None else (found,)
+
+    def _claim(self, record: Record) -> Claim | None:
         register = record.fields.get(SLOT)
         if record.key.collection != BOOKINGS or register is None:
-            return ()
+            return None
         try:
             resource, start, until, quantity = _slot(register)
         except (canonical.UnreadableValue, msgspec.ValidationError):
-            return ()  # a peer may write anything; what is no slot claims nothing
-        if not 0 <= start < until <= TIME_MS_MAX or not 0 <= quantity <= TIME_MS_MAX:
-            return ()
-        claim_id = ClaimId(record.key, SLOT)
+            return None  # a peer may write anything; what is no slot claims nothing
+        if not _is_sound(start, until) or not 0 <= quantity <= TIME_MS_MAX:
+            return None
         wanted = Resource(record.key.tenant, resource)
-        return (Claim(claim_id, wanted, start, until, quantity, register.stamp),)
+        return Claim(ClaimId(record.key, SLOT), wanted, start, until, quantity, register.stamp)
 
     def capacity_owner(self, resource: Resource) -> RecordKey:
         return record_key(resource.tenant, RESOURCES, resource.name)
@@ -161,20 +187,41 @@ class TrialDomain:
         return max(0, value) if sound else CAPACITY_DEFAULT
 
     def seat(self, resource: Resource, records: Records) -> SeatSpec:  # noqa: ARG002 - the port's
-        """One seat a tenant; its home is the node that `decided_at` names."""
-        return SeatSpec(SeatId(f"{resource.tenant}/{RESOURCES}"), self.decided_at, self.decide_by)
+        """Seats share a tenant's resources by the last character of their names."""
+        number = ord(resource.name[-1]) % len(self._homes) if resource.name else 0
+        return self._spec(resource.tenant, number)
+
+    def _spec(self, tenant: str, number: int) -> SeatSpec:
+        id = SeatId(f"{tenant}/{RESOURCES}" + (f"/{number}" if number else ""))
+        return SeatSpec(id, self._homes[number], self._decide_by)
 
     def seat_of(self, record: Record) -> SeatSpec | None:
         """A seat begins with the first thing of which there is only so much."""
         resource = self.owned_resource(record.key)
         return None if resource is None else self.seat(resource, _nothing)
 
-    def seat_named(self, id: SeatId, records: Records) -> SeatSpec | None:
-        tenant, _, name = id.partition("/")
-        return self.seat(Resource(Tenant(tenant), ""), records) if name == RESOURCES else None
+    def seat_named(self, id: SeatId, records: Records) -> SeatSpec | None:  # noqa: ARG002 - the port's
+        tenant = id.partition("/")[0]
+        specs = (self._spec(tenant, number) for number in range(len(self._homes)))
+        return next((spec for spec in specs if spec.id == id), None)
 
-    def wanted(self, record: Record, claim: Claim) -> Wanted:  # noqa: ARG002 - the port's
-        return PLAIN_CLAIM
+    def wanted(self, record: Record, claim: Claim) -> Wanted:
+        register = record.fields.get(WISH)
+        if register is None or register.stamp != claim.stamp:
+            return PLAIN_CLAIM
+        try:
+            wish = msgspec.convert(canonical.decode(register.value), Wish)
+        except (canonical.UnreadableValue, msgspec.ValidationError):
+            return PLAIN_CLAIM
+        also = [
+            msgspec.structs.replace(
+                claim, resource=Resource(record.key.tenant, name), start_ms=start, until_ms=until
+            )
+            for name, start, until in wish.also[:ALTERNATIVES_MAX]
+            if _is_sound(start, until)
+        ]
+        others = [ClaimId(booking(id, record.key.tenant), SLOT) for id in wish.replaces]
+        return Wanted(tuple(also), tuple(others), wish.together, wish.waits, wish.expires_ms)
 
     def parent(self, record: Record) -> str:
         register = record.fields.get(PARENT)
@@ -190,6 +237,16 @@ _CLAIM_GROUPS: Final = {BOOKINGS: frozenset({SLOT}), RESOURCES: frozenset({CAPAC
 
 def _encoded(fields: Mapping[str, Any]) -> dict[Group, bytes]:
     return {Group(name): canonical.encode(value) for name, value in fields.items()}
+
+
+def _booked(command: Book) -> Write:
+    slot = [command.resource, command.start_ms, command.until_ms, command.quantity]
+    wish = None if command.wish == PLAIN_WISH else msgspec.to_builtins(command.wish)
+    return Write(command.key, _encoded({SLOT: slot, WISH: wish}))
+
+
+def _is_sound(start_ms: int, until_ms: int) -> bool:
+    return 0 <= start_ms < until_ms <= TIME_MS_MAX
 
 
 def _slot(register: Register) -> tuple[str, int, int, int]:
