@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -19,6 +20,7 @@ from konkordat.api import keys
 from konkordat.api.app import create_app
 from konkordat.api.gate import FeedGap, NodeStatus, NodeStopped, Overloaded, PeerStatus
 from konkordat.api.settings import ApiSettings
+from konkordat.kernel.claim import ClaimId, ClaimState
 from konkordat.kernel.frontier import covers, distance
 from konkordat.kernel.ids import NodeName, Origin, Tenant, make_origin, uuid7
 from konkordat.kernel.policy import Policies
@@ -50,7 +52,7 @@ OPERATOR_KEY = keys.mint(Tenant("_system"), bytes(range(42)))
 class TrialGate:
     """One node as its API sees it. Commands are carried out at once."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, members: Sequence[str] | None = None) -> None:
         self.name = NodeName(name)
         self.cluster = "trial"
         self.clock_ms = START_MS
@@ -58,7 +60,9 @@ class TrialGate:
         self._entropy = lambda n: next(entropy).to_bytes(n, "big")
         origin = make_origin(self.name, START_MS, self._entropy(5))
         self.store = MemoryStore(Data(self.name, origin))
-        self.replica = Replica(self.store, ScheduleDomain(), Policies(), ReplicaSettings("trial"))
+        roster = None if members is None else tuple([NodeName(member) for member in members])
+        settings = ReplicaSettings("trial", started_ms=START_MS, members=roster)
+        self.replica = Replica(self.store, ScheduleDomain(), Policies(), settings)
         self.sent: list[tuple[NodeName | None, Message]] = []  # to whom (None: all), what
         self.logged: list[tuple[str, str, Mapping[str, Any]]] = []
         self.commits: list[Committed] = []
@@ -117,6 +121,19 @@ class TrialGate:
                 return True
             await asyncio.sleep(0.001)
         return covers(self._frontier, frontier)
+
+    async def decided(self, claims: Iterable[ClaimId], timeout_s: float) -> bool:
+        """Looks again and again; what is decided meanwhile comes from the test's thread."""
+        wanted = set(claims)
+        until = time.monotonic() + timeout_s
+        while True:
+            found = self._reader.claims_of({id.owner for id in wanted})
+            states = {d.claim.id: d.state for own in found.values() for d in own}
+            if not any(states.get(id) is ClaimState.TENTATIVE for id in wanted):
+                return True
+            if time.monotonic() >= until:
+                return False
+            await asyncio.sleep(0.002)
 
     @asynccontextmanager
     async def feed(self) -> AsyncIterator[AsyncIterator[Committed]]:
@@ -180,10 +197,13 @@ class TrialGate:
 class Table:
     """Nodes that hear of each other when the test delivers what they sent."""
 
-    def __init__(self, *names: str) -> None:
-        self.gates = {name: TrialGate(name) for name in names}
+    def __init__(self, *names: str, members: Sequence[str] | None = None) -> None:
+        """With `members`, claims are decided by seats, and the roster is known at once."""
+        self.gates = {name: TrialGate(name, members) for name in names}
         for name, gate in self.gates.items():
             gate.handle([PeerJoined(NodeName(other)) for other in names if other != name])
+        if members:
+            self.deliver()
 
     def __getitem__(self, name: str) -> TrialGate:
         return self.gates[name]

@@ -5,7 +5,7 @@ Independent operations are handed over together, so they share a commit: this is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -26,12 +26,14 @@ from konkordat.api.writing import (
     REASON_CHARS_MAX,
     Caller,
     Options,
+    Written,
     make_command,
     problem_json,
     result_json,
+    settled,
     written,
 )
-from konkordat.replica.messages import Command, Outcome
+from konkordat.replica.messages import Command
 from konkordat.schedule.commands import OnConflict, Operation, OpName
 
 # As HTTP has it: PUT makes what is not there. The domain calls that an upsert.
@@ -51,7 +53,15 @@ class BatchOperation(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         Meta(description="`put` creates or replaces; `patch` is a merge patch."),
     ]
     type: Literal[
-        "events", "venues", "rooms", "booths", "speakers", "sessions", "attendees", "registrations"
+        "events",
+        "venues",
+        "rooms",
+        "booths",
+        "speakers",
+        "sessions",
+        "holds",
+        "attendees",
+        "registrations",
     ]
     id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
     data: msgspec.Raw | UnsetType = UNSET  # left to the decoder of its type
@@ -119,7 +129,7 @@ async def batch(call: Call) -> Answer:
     charge(call.front, Caller.of(call), len(request.operations))
     repeat = repeatable(call, body)
     with call.front.running.only_once(repeat):
-        done = await carry_out(call.front, Caller.of(call), request, repeat)
+        done = await carry_out(call.front, Caller.of(call), request, repeat, call)
     # Never 200 with refusals in it: whoever looks at the status alone must not take it for done.
     status = 207 if done.refused else 200
     return answer(call, status, b'{"results":' + done.json() + b"}")
@@ -133,21 +143,30 @@ def charge(front: Front, caller: Caller, operations: int) -> None:
 
 
 async def carry_out(
-    front: Front, caller: Caller, request: BatchRequest, repeat: Repeatable | None
+    front: Front,
+    caller: Caller,
+    request: BatchRequest,
+    repeat: Repeatable | None,
+    waiting: Call | None = None,
 ) -> Done:
-    """Write. Raises Problem where nothing was written: an atomic batch that is refused, an overloaded node."""
+    """Write, and wait for decisions if the call that is `waiting` prefers to. Raises Problem where nothing was
+    written: an atomic batch that is refused, an overloaded node."""
     if request.dry_run:
         repeat = None  # it has no effect that a retry could repeat
     if request.mode == "atomic":
-        return await _atomic(front, caller, request, repeat)
-    return await _independent(front, caller, request, repeat)
+        return await _atomic(front, caller, request, repeat, waiting)
+    return await _independent(front, caller, request, repeat, waiting)
 
 
 # Together ---------------------------------------------------------------------------------------
 
 
 async def _atomic(
-    front: Front, caller: Caller, request: BatchRequest, repeat: Repeatable | None
+    front: Front,
+    caller: Caller,
+    request: BatchRequest,
+    repeat: Repeatable | None,
+    waiting: Call | None,
 ) -> Done:
     operations = [
         _operation(front, op, repeat, number) for number, op in enumerate(request.operations)
@@ -155,9 +174,13 @@ async def _atomic(
     mark = repeat.mark() if repeat else None
     outcome = await front.gate.submit(make_command(caller, operations, _options(request), mark))
     try:
-        done = written(outcome, caller.credential.tenant, operations, front.gate.reader())
+        done: Sequence[Written] = written(
+            outcome, caller.credential.tenant, operations, front.gate.reader()
+        )
     except Problem as problem:
         raise _pointing_into_batch(problem) from problem
+    if waiting is not None and not request.dry_run:
+        done = await settled(waiting, done)
     results: list[bytes] = []
     size = 0
     for one, op in zip(done, operations, strict=True):
@@ -182,7 +205,11 @@ def _pointing_into_batch(problem: Problem) -> Problem:
 
 
 async def _independent(
-    front: Front, caller: Caller, request: BatchRequest, repeat: Repeatable | None
+    front: Front,
+    caller: Caller,
+    request: BatchRequest,
+    repeat: Repeatable | None,
+    waiting: Call | None,
 ) -> Done:
     results: list[bytes | None] = [None] * len(request.operations)
     ready: list[tuple[int, Operation, Command]] = []
@@ -197,12 +224,19 @@ async def _independent(
         command = make_command(caller, [operation], _options(request), mark, part)
         ready.append((number, operation, command))
     refused = len(request.operations) - len(ready)
-    for number, result in await _submit(front, caller, ready, with_data=request.include_data):
+    came_to = await _submit(front, caller, ready)
+    if waiting is not None and not request.dry_run:
+        came_to = await _settled(waiting, came_to)
+    size = 0
+    for (number, operation, _), result in zip(ready, came_to, strict=True):
         if isinstance(result, Problem):
             refused += 1
             results[number] = problem_json(result, caller.request_id)
-        else:
-            results[number] = result
+            continue
+        with_data = request.include_data and size < PAGE_BYTES_MAX
+        shown = result_json(result, operation.collection, operation.id, with_data=with_data)
+        size += len(shown)
+        results[number] = shown
     front.counts.operations.labels("refused").inc(refused)
     front.counts.operations.labels("written").inc(len(results) - refused)
     assert all(result is not None for result in results)
@@ -210,36 +244,24 @@ async def _independent(
 
 
 async def _submit(
-    front: Front,
-    caller: Caller,
-    ready: Sequence[tuple[int, Operation, Command]],
-    *,
-    with_data: bool,
-) -> list[tuple[int, bytes | Problem]]:
+    front: Front, caller: Caller, ready: Sequence[tuple[int, Operation, Command]]
+) -> list[Written | Problem]:
+    """What each operation came to."""
     outcomes = await front.gate.submit_many([command for _, _, command in ready])
-    return list(_results(front, caller, ready, outcomes, with_data=with_data))
-
-
-def _results(
-    front: Front,
-    caller: Caller,
-    ready: Sequence[tuple[int, Operation, Command]],
-    outcomes: Sequence[Outcome],
-    *,
-    with_data: bool,
-) -> Iterator[tuple[int, bytes | Problem]]:
     reader, tenant = front.gate.reader(), caller.credential.tenant
-    size = 0
-    for (number, operation, _), outcome in zip(ready, outcomes, strict=True):
+    came_to: list[Written | Problem] = []
+    for (_, operation, _), outcome in zip(ready, outcomes, strict=True):
         try:
-            (one,) = written(outcome, tenant, [operation], reader)
+            came_to += written(outcome, tenant, [operation], reader)
         except Problem as problem:
-            yield number, problem
-            continue
-        type_, id = operation.collection, operation.id
-        result = result_json(one, type_, id, with_data=with_data and size < PAGE_BYTES_MAX)
-        size += len(result)
-        yield number, result
+            came_to.append(problem)
+    return came_to
+
+
+async def _settled(waiting: Call, came_to: Sequence[Written | Problem]) -> list[Written | Problem]:
+    """The same once all claims are decided, or as long as the caller prefers to wait."""
+    done = iter(await settled(waiting, [one for one in came_to if isinstance(one, Written)]))
+    return [next(done) if isinstance(one, Written) else one for one in came_to]
 
 
 # Parts ------------------------------------------------------------------------------------------

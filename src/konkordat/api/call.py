@@ -38,6 +38,7 @@ class Call:
         "request_id",
         "scope",
         "wait_s",
+        "wait_until_s",
     )
 
     def __init__(self, front: Front, scope: Any, receive: Callable[[], Awaitable[Any]]) -> None:
@@ -50,6 +51,7 @@ class Call:
         self.headers_out: list[Header] = []  # found out on the way: rate limit, what was preferred
         self.policy: Header = POLICY
         self.wait_s: float | None = None  # of `Prefer: wait=N`
+        self.wait_until_s = 0.0  # on the loop's clock: the end of that
         self._query: dict[str, str] | None = None
 
     # What the request is -------------------------------------------------------------------------

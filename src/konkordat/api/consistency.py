@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -24,6 +25,7 @@ def note_preference(call: Call) -> None:
     found = _WAIT.search(raw.decode("latin-1")) if raw else None
     if found:
         call.wait_s = min(float(found[1]), WAIT_S_MAX)
+        call.wait_until_s = asyncio.get_running_loop().time() + call.wait_s
         call.headers_out.append((b"preference-applied", b"wait=%d" % call.wait_s))
 
 

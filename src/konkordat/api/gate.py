@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import msgspec
 
+from konkordat.kernel.claim import ClaimId
 from konkordat.kernel.ids import NodeName, Origin
 from konkordat.replica.messages import Command, Committed, Outcome
 from konkordat.store.port import Reader
@@ -89,6 +90,9 @@ class Gate(Protocol):
 
     async def reached(self, frontier: Mapping[Origin, int], timeout_s: float) -> bool:
         """Wait until reads see at least this frontier; False when time runs out first."""
+
+    async def decided(self, claims: Iterable[ClaimId], timeout_s: float) -> bool:
+        """Wait until none of the claims is tentative; False when time runs out first, or too many wait."""
 
     def feed(self) -> AbstractAsyncContextManager[AsyncIterator[Committed]]:
         """Every commit from now on. Bounded: raises FeedGap in a reader that is too slow."""

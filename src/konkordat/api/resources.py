@@ -41,6 +41,7 @@ from konkordat.api.writing import (
     Written,
     make_command,
     remarks_json,
+    settled,
     written,
 )
 from konkordat.kernel.change import RequestMark
@@ -69,10 +70,12 @@ PARENTS: Final[Mapping[str, Field]] = {
     "rooms": VENUE,
     "booths": VENUE,
     "registrations": SESSION,
+    "holds": EVENT,
 }
 # Refusals that only writes of a collection meet.
 OWN_PROBLEMS: Final[Mapping[str, tuple[str, ...]]] = {
-    "sessions": ("slot_taken", "outside_event", "seats_below_registered"),
+    "sessions": ("slot_taken", "outside_event", "hold_expired", "seats_below_registered"),
+    "holds": ("slot_taken", "outside_event", "bad_expiry"),
     "registrations": (
         *("sold_out", "not_registrable", "beyond_capacity", "already_registered", "not_confirmed"),
     ),
@@ -217,6 +220,8 @@ class Resource:
         with front.running.only_once(request):
             outcome = await self._submit(call, operation, options, mark)
         (done,) = written(outcome, call.tenant, [operation], front.gate.reader())
+        if not options.dry_run:
+            (done,) = await settled(call, [done])
         front.counts.operations.labels(done.effect or "replayed").inc()
         return self._done(call, operation, done, options)
 

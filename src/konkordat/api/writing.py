@@ -5,17 +5,20 @@ Shared by single requests, batches and streams, so that a write means the same w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, assert_never
 
 import msgspec
+from msgspec import structs
 
 from konkordat.api.auth import Credential
 from konkordat.api.call import Call, no_schedule
+from konkordat.api.instead import rooms_instead
 from konkordat.api.problems import FieldError, Problem
-from konkordat.api.views import FORMS, claim_view, version
+from konkordat.api.views import FORMS, TITLED, claim_view, version
 from konkordat.kernel.change import RequestMark
-from konkordat.kernel.claim import Claim, DecidedClaim
+from konkordat.kernel.claim import Claim, ClaimState, DecidedClaim
 from konkordat.kernel.ids import RecordKey, Tenant, record_key
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
@@ -158,6 +161,10 @@ def refused(refusal: Refusal, reader: Reader) -> Problem:
         errors.append(FieldError(refusal.code, refusal.pointer, refusal.detail))
     extra: dict[str, Any] = dict(refusal.extra)
     headers: dict[str, str] = {}
+    wished = extra.pop("wished", None)
+    if wished is not None and refusal.conflicts:
+        tenant = refusal.conflicts[0].id.owner.tenant
+        extra["alternatives"] = [*extra["alternatives"], *rooms_instead(reader, tenant, wished)]
     if refusal.conflicts:
         extra["conflicts"] = conflicts(refusal.conflicts, reader)
     current = refusal.current
@@ -180,9 +187,9 @@ def conflicts(claims: Sequence[Claim], reader: Reader) -> list[dict[str, Any]]:
     owners = reader.load([claim.id.owner for claim in claims])
     views = []
     for claim in claims:
-        view = claim_view(claim)
         owner = owners.get(claim.id.owner)
-        if owner is not None:
+        view = claim_view(claim, owner)
+        if owner is not None and owner.key.collection in TITLED:
             title = FORMS[owner.key.collection].map_json(owner, "title")
             view["title"] = msgspec.Raw(title)
         views.append(view)
@@ -234,3 +241,30 @@ def remarks_json(done: Written) -> bytes:
 def problem_json(problem: Problem, request_id: str) -> bytes:
     """A refused operation as an element of a batch's `results`."""
     return b'{"status":%d,"problem":' % problem.status + problem.encode(request_id) + b"}"
+
+
+# Waiting for decisions ----------------------------------------------------------------------------
+
+
+async def settled(call: Call, done: Sequence[Written]) -> Sequence[Written]:
+    """What a write came to, once its claims are decided: as it is then, if the caller prefers to wait (`Prefer:
+    wait=N`) and something is tentative; else as it is."""
+    open_ = [d.claim.id for one in done for d in one.claims if d.state is ClaimState.TENTATIVE]
+    if call.wait_s is None or not open_:
+        return done
+    left_s = call.wait_until_s - asyncio.get_running_loop().time()
+    await call.front.gate.decided(open_, left_s)
+    # Record and claims of one moment: others may have changed the record meanwhile.
+    reader = call.front.gate.reader()
+    keys = [one.record.key for one in done if one.record is not None and one.claims]
+    records, claims = reader.load(keys), reader.claims_of(keys)
+    return [
+        structs.replace(
+            one,
+            record=records.get(one.record.key, one.record),
+            claims=claims.get(one.record.key, ()),
+        )
+        if one.record is not None and one.claims
+        else one
+        for one in done
+    ]

@@ -17,10 +17,12 @@ from msgspec import structs
 
 from konkordat import __version__
 from konkordat.api.gate import NodeStatus, NodeStopped, Overloaded, PeerStatus
+from konkordat.kernel.claim import ClaimId
 from konkordat.kernel.frontier import covers, distance
 from konkordat.kernel.hlc import ms_of
 from konkordat.kernel.ids import NodeName, Origin, node_of, uuid7
 from konkordat.node.ambient import Ambient
+from konkordat.node.decisions import Decisions
 from konkordat.node.drain import Drained
 from konkordat.node.feed import Feed
 from konkordat.node.health import Health
@@ -79,6 +81,7 @@ class NodeGate:
         self._times.start(status.frontier, self._clock.now_ms())
         self._answers: dict[str, asyncio.Future[Outcome]] = {}  # by cause_id
         self._waiters: set[_Waiter] = set()
+        self._decisions = Decisions(reader)
         self._seconds_per_command = 0.001
         self._started_s = time.monotonic()
         self._stopped = ""
@@ -166,6 +169,12 @@ class NodeGate:
             self._waiters.discard(waiter)
             _forget([waiter.reached])
 
+    async def decided(self, claims: Iterable[ClaimId], timeout_s: float) -> bool:
+        """Wait until none of the claims is tentative; False when time runs out first, or too many wait. Raises
+        NodeStopped."""
+        self._refuse_when_stopped()
+        return await self._decisions.decided(claims, timeout_s)
+
     @asynccontextmanager
     async def feed(self) -> AsyncIterator[AsyncIterator[Committed]]:
         """Every commit from now on. Iterating raises FeedGap in a reader that is too slow, NodeStopped at the end."""
@@ -200,6 +209,7 @@ class NodeGate:
         if self._log.wants("debug"):
             self._log("debug", "committed", **_trail(committed))
         self._feed.publish(committed)
+        self._decisions.committed(committed)
         if self._waiters:
             for waiter in [w for w in self._waiters if covers(self._frontier, w.frontier)]:
                 self._waiters.discard(waiter)
@@ -236,6 +246,7 @@ class NodeGate:
         waiters = list(self._waiters)
         self._waiters.clear()
         _fail([waiter.reached for waiter in waiters], reason)
+        _fail(self._decisions.end(), reason)
 
     def stop(self, reason: str) -> None:
         """The node stops or has failed: everybody who waits is told, and nothing more is taken."""
