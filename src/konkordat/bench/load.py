@@ -56,6 +56,12 @@ class Outcome(Struct, frozen=True):
     delay_ms: Spread  # from due to acknowledged, after the warm-up
     requests: int
     numbers: list[int]  # acknowledged, if asked for
+    started_at: float = 0.0  # time.perf_counter(), which all processes of a machine share
+
+    def due(self, job: Job, number: int) -> float:
+        """When a change was due, as time.perf_counter()."""
+        index, place = divmod(number - job.first_number, len(job.targets))
+        return _Node(job, place, self.started_at).due(index)
 
 
 class _Problem(Struct):
@@ -151,6 +157,7 @@ async def carry_out(job: Job) -> Outcome:
         delay_ms=spread_of(tally.delays_ms),
         requests=tally.requests,
         numbers=tally.numbers,
+        started_at=started,
     )
 
 

@@ -46,6 +46,8 @@ Measure = Callable[[Setting], Awaitable[Section]]
 def _measurements() -> dict[str, Measure]:
     """Every measurement by name, in the order in which `all` makes them: short ones first."""
     from konkordat.bench.catchup import measure_catch_up
+    from konkordat.bench.claims import measure_confirmation, measure_contention, measure_takeover
+    from konkordat.bench.deciding import measure_deciding
     from konkordat.bench.delay import measure_delay
     from konkordat.bench.memory import measure_memory
     from konkordat.bench.restart import measure_restart
@@ -60,6 +62,10 @@ def _measurements() -> dict[str, Measure]:
         "store": measure_store,
         "delay": measure_delay,
         "throughput": measure_throughput,
+        "deciding": measure_deciding,
+        "claims": measure_confirmation,
+        "contention": measure_contention,
+        "takeover": measure_takeover,
         "restart": measure_restart,
         "catchup": measure_catch_up,
         "memory": measure_memory,
