@@ -194,11 +194,12 @@ class Seating:
             if seat is not None:
                 self._agenda.place_freed(seat, [resource])
         for id, (old, new) in book.wished.items():
-            self._touched[id] = None
             before = self._seat_for(old.resource, commit) if old is not None else None
             if new is not None:
                 self._wished(id, before, self._seat_for(new.resource, commit))
-            elif before is not None:
+                continue
+            self._touched[id] = None
+            if before is not None:
                 self._agenda.settled(before, id)
                 self._agenda.let_go(before, id)
         for seat, id in self._agenda.take_expired(now_ms):
@@ -215,6 +216,8 @@ class Seating:
             self._agenda.settled(before, id)
             self._moved[id] = before
         self._agenda.undecided(seat, id)
+        if id in self._moved or self._machine.is_told(seat, id):
+            self._touched[id] = None  # else the index has it as it is: tentative
 
     def refresh(self, commit: Commit, now_ms: int) -> None:
         """Bring the index of claims in line with what may be told now."""

@@ -41,6 +41,8 @@ class Elections:
         absent = self._vacancy(seat, spec)
         if absent == NOT_VACANT or not self._rules.is_member(self._me, roster):
             return None
+        if absent and seat.patience.alive(absent, now_ms, heard):
+            return None
         if not seat.patience.may_stand(spec, roster, absent or None, now_ms, heard):
             return None
         seat.patience.stood(spec, roster, now_ms)
@@ -79,6 +81,8 @@ class Elections:
         """A vote, cast in this commit. `frontier` is ours with the batch that will carry the vote: that batch, and all
         the commit admitted, become durable with it."""
         history = seat.history
+        if history.highest_seen <= history.highest_opened:
+            return None  # nobody stands
         voted = history.voted_by(self._me)
         standing = [
             s

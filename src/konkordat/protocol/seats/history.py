@@ -84,6 +84,7 @@ class History:
         self.highest_seen = 0  # term of any entry
         self.highest_voted = 0  # term of any vote
         self.highest_opened = 0
+        self._latest: Term | None = None
 
     def take(self, entry: Entry, at: At) -> str:
         """Book an entry. Returns why it does not count, or nothing."""
@@ -112,6 +113,7 @@ class History:
             return "opened_without_standing"
         if key not in self.terms:
             self.terms[key] = Term(key, entry, at.seq)
+            self._latest = self.terms[max(self.terms)]
             self.highest_opened = max(self.highest_opened, entry.term)
         return ""
 
@@ -138,7 +140,7 @@ class History:
 
     def latest(self) -> Term | None:
         """The latest opened term."""
-        return self.terms[max(self.terms)] if self.terms else None
+        return self._latest
 
     def final_of(self, term: int, holder: Origin) -> int:
         """What a Finality of this term named so far; 0 if there is none."""

@@ -189,6 +189,10 @@ class Seats:
         """What may be told of the wish that this claim made with this stamp."""
         return self._seats[id].view(claim, stamp)
 
+    def is_told(self, id: SeatId, claim: ClaimId) -> bool:
+        """Something of the claim is final."""
+        return self._seats[id].is_told(claim)
+
     def rivals(self, id: SeatId, claim: Claim, capacity: int) -> tuple[ClaimId, ...]:
         """What stands in the way of a claim as far as we know: for the check before a claim is made."""
         return self._seats[id].ledger.rivals(claim, capacity)

@@ -78,6 +78,8 @@ class Seat:
 
     def review(self, frontier: Mapping[Origin, int]) -> None:
         """Which term rules now? Another one means another set of decisions that count."""
+        if self.ruling is self.latest:
+            return  # the latest rules as soon as it can, and then as long as there is no later one
         ruling = self.history.ruling(frontier)
         if ruling is self.ruling:
             return
@@ -95,9 +97,11 @@ class Seat:
 
     def book(self, decision: Decision, at: At) -> None:
         """A decision of the ruling term counts at once; of an adopted one it was there before, or is void."""
-        if self.ruling is not None and self.ruling.key == TermKey(decision.term, at.origin):
-            self.ledger.take(decision, Position(self.ruling.key, at.seq))
-            self.touched.update(ruling.claim.id for ruling in decision.rulings)
+        ruling = self.ruling
+        if ruling is not None and ruling.key == TermKey(decision.term, at.origin):
+            self.ledger.take(decision, Position(ruling.key, at.seq))
+            if at.seq <= self.final_of(ruling):  # else nothing may be told of it yet
+                self.touched.update(r.claim.id for r in decision.rulings)
 
     def finished(self, entry: Finality, at: At, before: int) -> None:
         """More became final: what, in this term and, with its opening, in those that it adopts."""
@@ -123,6 +127,10 @@ class Seat:
                 return ClaimView(ClaimState.DISPLACED, holds, ruled.ruling.against)
             case Verdict.FREED:
                 return ClaimView(ClaimState.RELEASED, holds)
+
+    def is_told(self, claim: ClaimId) -> bool:
+        """Something of the claim is final."""
+        return self._last_final(claim) is not None
 
     def final_upto(self) -> FinalUpto | None:
         """The latest point up to which all is final."""
