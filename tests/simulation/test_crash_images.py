@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from konkordat.testing.crash.campaign import moments, record, run_campaign, scratch
-from konkordat.testing.crash.run import NORMAL, Run, Settings
+from konkordat.testing.crash.again import crash_again
+from konkordat.testing.crash.campaign import record, run_campaign, scratch
+from konkordat.testing.crash.moments import moments
+from konkordat.testing.crash.run import FULL, NORMAL, Run, Settings
 from konkordat.testing.crash.scenarios import SCENARIOS, Scenario, put
 from konkordat.testing.crash.tape import DirectorySynced, Mark, Removed, Synced, Wrote
 
@@ -29,8 +31,23 @@ def test_every_crash_leaves_a_sound_store_with_all_that_was_acknowledged() -> No
     # The campaign saw what it is for: every way of losing power, and all three ends that are allowed.
     assert set(report.hows) == {"kept", "lost", "torn", "shuffled"}
     assert report.ends.keys() >= {"nothing", "as acknowledged", "one further"}
+    # Some crashed again while they recovered.
+    assert report.recoveries > IMAGES // 200
+    assert report.second_crashes > 10 * report.recoveries
     # To ask the operator must stay the rare exception that it is: one image in thousands.
     assert report.ends.get("said why", 0) <= IMAGES // 500
+
+
+def test_a_store_that_syncs_too_late_is_found_by_a_second_crash() -> None:
+    """What was acknowledged after a recovery is gone after the next crash: the second crash has teeth of its own."""
+    scenario, found = SCENARIOS[1], []
+    with scratch() as folder:
+        *_, (_, platter) = moments(record(scenario, 1, folder).tape)
+        for synchronous in (FULL, NORMAL):
+            seconds = crash_again(platter.remains(), folder, 1, Settings(synchronous=synchronous))
+            found.append([what for second in seconds for what in second.complaints])
+    assert found[0] == []
+    assert any("acknowledged commits are lost" in what for what in found[1])
 
 
 def test_a_store_that_syncs_too_late_is_found_by_its_images_and_by_the_monitor() -> None:

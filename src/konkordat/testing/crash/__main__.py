@@ -87,6 +87,7 @@ def _lines(page: Page) -> list[str]:
         *_table(crashes.scenarios, "images"),
         *_table(crashes.hows, "images"),
         *_table({_ENDS[end]: number for end, number in crashes.ends.items()}, "found"),
+        f"  {'crashed again while they recovered':<48}{crashes.second_crashes:>8,} images of {crashes.recoveries:,}",
         f"  {'acknowledged before the sync':<48}{len(crashes.late):>8,}",
         "",
         (

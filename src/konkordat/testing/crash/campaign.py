@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -13,8 +13,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from konkordat.testing.crash.judge import NOT_OPENED, Judge
-from konkordat.testing.crash.platter import HOWS, How, Platter
+from konkordat.testing.crash.again import crash_again
+from konkordat.testing.crash.judge import Judge
+from konkordat.testing.crash.moments import Point, moments
+from konkordat.testing.crash.platter import HOWS, Files, How, Platter
 from konkordat.testing.crash.run import FULL, Run, Settings
 from konkordat.testing.crash.scenarios import SCENARIOS, Scenario, random_scenario
 from konkordat.testing.crash.tape import Mark, State, Tape
@@ -23,9 +25,13 @@ SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- where a sync costs noth
 SHUFFLED: Final[tuple[How, ...]] = ("shuffled",)
 SHUFFLES_A_STEP: Final = 2  # of a named scenario, beside the three plain images
 GOES_ON_EVERY: Final = 5  # of how many images one is also written to and opened again
+AGAIN_EVERY: Final = (
+    100  # of how many images one is recovered from on tape, and crashed again meanwhile
+)
 # Of a life made up, how many crash points are tried: neighbours teach little.
 POINTS_A_LIFE: Final = 60
 COMPLAINTS_SHOWN: Final = 20
+RECOVERED: Final = ("nothing", "as acknowledged", "one further")  # ends of which nobody is asked
 
 Progress = Callable[[int], None]
 
@@ -51,6 +57,8 @@ class Report(msgspec.Struct):
     scenarios: dict[str, int] = {}  # images of each
     hows: dict[str, int] = {}
     ends: dict[str, int] = {}  # what was found, as the judge names it
+    recoveries: int = 0  # that were crashed again
+    second_crashes: int = 0  # images of these, beside those counted above
     late: list[str] = []  # acknowledgements before their sync
     unsound: int = 0
     complaints: list[Complaint] = []  # the first of them
@@ -67,14 +75,6 @@ class Report(msgspec.Struct):
 class Recording(NamedTuple):
     tape: Tape
     states: tuple[State, ...]
-
-
-class Point(NamedTuple):
-    """A moment at which the machine may crash."""
-
-    step: int
-    returned: int
-    begun: int
 
 
 def run_campaign(
@@ -201,29 +201,31 @@ class _Campaign:
             files, recording.states, point.returned, point.begun, goes_on=goes_on
         )
         self._count(scenario.name, how, end or "unsound")
-        if complaints:
-            report.unsound += 1
-            if len(report.complaints) < COMPLAINTS_SHOWN:
-                report.complaints.append(
-                    Complaint(scenario.name, seed, point.step, how, tuple(complaints[:5]))
-                )
+        self._complain(scenario.name, seed, point.step, how, complaints)
+        if end in RECOVERED and report.images % AGAIN_EVERY == 0:
+            self._crash_again(scenario, seed, point, how, files)
         self._progress(report.images)
+
+    def _crash_again(
+        self, scenario: Scenario, seed: int, point: Point, how: How, files: Files
+    ) -> None:
+        """The machine crashes once more while it recovers."""
+        self.report.recoveries += 1
+        for second in crash_again(files, self.folder, seed, scenario.settings()):
+            self.report.second_crashes += 1
+            told = f"{how}, then step {second.step}, {second.how}"
+            self._complain(scenario.name, seed, point.step, told, second.complaints)
+
+    def _complain(
+        self, scenario: str, seed: int, step: int, how: str, complaints: Sequence[str]
+    ) -> None:
+        if complaints:
+            self.report.unsound += 1
+            if len(self.report.complaints) < COMPLAINTS_SHOWN:
+                complaint = Complaint(scenario, seed, step, how, tuple(complaints[:5]))
+                self.report.complaints.append(complaint)
 
     def _count(self, scenario: str, how: str, end: str) -> None:
         for name, key in (("scenarios", scenario), ("hows", how), ("ends", end)):
             counter: dict[str, int] = getattr(self.report, name)
             counter[key] = counter.get(key, 0) + 1
-
-
-def moments(tape: Tape) -> Iterator[tuple[Point, Platter]]:
-    """Every moment of a tape that a crash could be at: after each step that touched the disk or told the caller."""
-    platter = Platter()
-    returned, begun = NOT_OPENED, 0
-    for number, step in enumerate(tape.steps):
-        if isinstance(step, Mark):
-            begun = max(begun, step.commit)
-            if step.what == "returned":
-                returned = step.commit
-        else:
-            platter.play(step)
-        yield Point(number, returned, begun), platter

@@ -5,6 +5,7 @@ It inherits everything from the system's own VFS, shared memory included, so the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -63,6 +64,15 @@ class TapeVfs(apsw.VFS):
         self._files = count(1)
         self._there: dict[str, int] = {}  # name -> file
         super().__init__(self.name, "")
+
+    def adopt(self, files: Mapping[str, bytes]) -> None:
+        """Files that are there and durable when the tape begins."""
+        for name, content in files.items():
+            number = self._there[name] = next(self._files)
+            self.tape.add(Created(number, name))
+            self.tape.add(Wrote(number, 0, content))
+            self.tape.add(Synced(number))
+        self.tape.add(DirectorySynced())
 
     def refuse(self, operation: Operation) -> None:
         """Raises if this operation is to fail."""
