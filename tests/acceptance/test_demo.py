@@ -17,6 +17,7 @@ from support.terminal import COMMAND, environment, run
 PROMISED = {
     *("nodes", "sessions", "rooms", "slots_refused", "speaker_clashes"),
     *("converged", "digests_equal", "audit_equal", "visible_ms", "import_s"),
+    *("decided_after_kill_s", "claims"),
 }
 
 
@@ -33,6 +34,7 @@ def survivors(folder: Path) -> list[int]:
 @pytest.mark.row("S0-1")
 @pytest.mark.row("S0-2")
 @pytest.mark.row("S0-29")
+@pytest.mark.row("S0-31")
 def test_five_nodes_keep_the_shipped_programme_in_agreement(tmp_path: Path) -> None:
     result = run("demo", "--json", "--data", str(tmp_path / "nodes"))
     assert result.code == 0, result.err
@@ -46,7 +48,8 @@ def test_five_nodes_keep_the_shipped_programme_in_agreement(tmp_path: Path) -> N
     assert told["converged"] is told["digests_equal"] is told["audit_equal"] is True
     assert all(check["ok"] for check in told["checks"])
     assert len(told["checks"]) >= 12
-    assert "All 13 expectations met" in result.err
+    assert told["claims"] == {"confirmed": 6, "displaced": 2, "tentative": 0}
+    assert "All 19 expectations met" in result.err
     assert survivors(tmp_path) == []
 
 

@@ -18,6 +18,7 @@ _STYLES: Final = {
     "cut off": "yellow",
     "lost": "red",
     "stopped": "red",
+    "killed": "red",
 }
 # Digests are told apart by colour as well: the same colour, the same digest.
 _DIGEST_STYLES: Final = ("cyan", "magenta", "yellow", "blue", "red")

@@ -18,7 +18,7 @@ from konkordat.cli.figures import spread_of
 from konkordat.cli.importing import load_sample
 from konkordat.schedule.clashes import Booking, refused_slots
 from konkordat.schedule.interchange.plan import plan_import
-from konkordat.schedule.interchange.programme import Programme
+from konkordat.schedule.interchange.programme import Placement, Programme
 from konkordat.schedule.times import Interval
 
 NAMES = ("zurich", "geneva", "basel", "lugano", "bern")
@@ -38,18 +38,40 @@ def test_nobody_plays_two_parts(programme: Programme) -> None:
     assert refused.isdisjoint(session.id for session in cast)
 
 
-def test_the_free_slot_is_free(programme: Programme) -> None:
+def test_the_free_slots_are_free_and_in_one_house(programme: Programme) -> None:
     plan = plan_import(programme)
-    slot = choose(programme, plan).free_slot
+    choices = choose(programme, plan, "geneva")
+    rival = {name: choices.rival_slot[name] for name in choices.free_slot}
+    wished = [choices.free_slot, rival, rival | choices.rival_slot["alternatives"][0]]
+    wished += choices.more_slots
+    houses = {entry.id: entry.data for entry in plan.operations if entry.collection == "rooms"}
+    assert {houses[slot["room"]]["venue"] for slot in wished} == {choices.venue_id}
+    assert choices.venue == "Maison de la Rade"
     bookings = [
         Booking(entry.id, entry.data["slot"]["room"], (), _interval(entry.data["slot"]))
         for entry in plan.operations
         if entry.collection == "sessions" and entry.data.get("slot")
     ]
-    wished = Booking("wished", slot["room"], (), _interval(slot))
     taken = {entry.session for entry in refused_slots(bookings)}
     kept = [booking for booking in bookings if booking.session not in taken]
-    assert refused_slots([*kept, wished]) == ()
+    kept += [Booking(f"{n}", s["room"], (), _interval(s)) for n, s in enumerate(wished)]
+    assert refused_slots(kept) == ()
+
+
+def test_a_programme_without_a_free_room_is_refused(programme: Programme) -> None:
+    whole_day = [
+        structs.replace(
+            session,
+            placement=Placement(
+                room=room.name, local_start=f"{date}T05:00", duration_minutes=1_439
+            ),
+        )
+        for date in ("2027-06-02", "2027-06-03", "2027-06-04")
+        for room, session in zip(programme.rooms, programme.sessions, strict=False)
+    ]
+    full = structs.replace(programme, sessions=tuple(whole_day))
+    with pytest.raises(CommandError, match="too full"):
+        choose(full, plan_import(full), "geneva")
 
 
 def _interval(slot: dict[str, object]) -> Interval:

@@ -7,18 +7,19 @@ import hashlib
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from konkordat.cli.board import NodeLook
 from konkordat.cli.cluster import LocalCluster
 from konkordat.cli.demo.eyes import Eye
 from konkordat.cli.exits import CommandError, ExitCode
 from konkordat.client import AsyncClient, CaughtUp, Change, Conflict, KonkordatError
+from konkordat.client.options import OnConflict
 from konkordat.schedule.interchange.plan import ImportPlan
 
 LOOK_EVERY_S: Final = 0.15  # five small requests each time
@@ -82,9 +83,11 @@ class Actor:
     async def patch(self, type_: str, id_: str, patch: dict[str, Any]) -> Written:
         return _written(await self.client.update(type_, id_, patch))
 
-    async def create(self, type_: str, body: dict[str, Any]) -> Written | Refused:
+    async def create(
+        self, type_: str, body: dict[str, Any], on_conflict: OnConflict = "fail"
+    ) -> Written | Refused:
         try:
-            return _written(await self.client.create(type_, body))
+            return _written(await self.client.create(type_, body, on_conflict=on_conflict))
         except Conflict as error:
             return Refused(
                 error.status, error.code, error.detail, error.conflicts, error.alternatives
@@ -114,8 +117,11 @@ class Actor:
         async with asyncio.timeout(timeout_s):
             await self.client.page("events", limit="1")
 
+    def all(self, type_: str) -> AsyncIterator[dict[str, Any]]:
+        return self.client.list(type_, limit="200")
+
     async def count(self, type_: str) -> int:
-        return len([True async for _ in self.client.list(type_, limit="200")])
+        return len([True async for _ in self.all(type_)])
 
     async def history(self, type_: str, id_: str) -> list[Entry]:
         """Oldest first."""
@@ -152,7 +158,8 @@ class Cast:
         self._looks: dict[str, NodeLook] = {}
         self._statuses: dict[str, dict[str, Any]] = {}
         self._apart = ""  # the node that is cut off
-        self._tasks: list[asyncio.Task[None]] = []
+        self._down = ""  # the node that was killed
+        self._tasks: dict[str, list[asyncio.Task[None]]] = {}  # of each node: its stream, its looks
 
     # ---- roles
 
@@ -206,9 +213,8 @@ class Cast:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for name in self.names:
+            await self._leave(name)
         for actor in self.actors.values():
             await actor.client.close()
         if not self.is_kept:
@@ -229,18 +235,55 @@ class Cast:
             self.actors[name] = Actor(name, AsyncClient(url, key=self.key))
         self.is_up = True
         for name in self.names:
-            live = asyncio.Event()
-            following = asyncio.create_task(self._follow(name, live))
-            self._tasks += (following, asyncio.create_task(self._look(name)))
-            await _unless_it_ends(live, following, name)
+            await self._attend(name)
         return took_s
+
+    async def _attend(self, name: str) -> None:
+        """Follow a node's stream, and look at it again and again."""
+        live = asyncio.Event()
+        following = asyncio.create_task(self._follow(name, live))
+        self._tasks[name] = [following, asyncio.create_task(self._look(name))]
+        await _unless_it_ends(live, following, name)
+
+    async def _leave(self, name: str) -> None:
+        tasks = self._tasks.pop(name, [])
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def strike(self) -> float:
+        """Kill the node at home as by kill -9; when that was, on `time.perf_counter`."""
+        name = self.home.name
+        await self._leave(name)
+        await self.home.client.close()
+        self._down = name
+        self._cluster.nodes[name].kill()
+        struck_at = time.perf_counter()
+        self._statuses.pop(name, None)
+        self._looks[name] = structs.replace(self._looks[name], state="killed")
+        return struck_at
+
+    async def revive(self) -> float:
+        """Start the killed node again, on what it has on disk; seconds until it was ready."""
+        name = self._down
+        took_s = await self._cluster.restart(name)
+        self._down = ""
+        self.actors[name] = Actor(name, AsyncClient(self.urls[name], key=self.key))
+        await self._attend(name)
+        return took_s
+
+    @property
+    def standing(self) -> list[str]:
+        """The nodes that run."""
+        return [name for name in self.names if name != self._down]
 
     async def _follow(self, name: str, live: asyncio.Event) -> None:
         eye = self.eyes[name]
         async with AsyncClient(self.urls[name], key=self.key) as client:
-            async for item in client.stream():
+            async for item in client.stream(since=eye.token):
+                eye.token = item.token if isinstance(item, Change | CaughtUp) else eye.token
                 if isinstance(item, Change):
-                    eye.see(item.type, item.id, item.version, item.op == "delete")
+                    eye.see(item.type, item.id, item.version, item.op == "delete", item.data)
                 elif isinstance(item, CaughtUp):
                     live.set()
 
@@ -248,8 +291,8 @@ class Cast:
 
     def looks(self) -> list[NodeLook]:
         """The nodes as they were a moment ago."""
-        started = self._cluster.started
-        return [self._looks.get(name) or _coming(name) for name in self.names if name in started]
+        shown = self._cluster.started | {self._down}
+        return [self._looks.get(name) or _coming(name) for name in self.names if name in shown]
 
     async def _look(self, name: str) -> None:
         while True:
@@ -294,7 +337,7 @@ class Cast:
         """Look at all until something holds of what they say; False when time runs out."""
         deadline = time.perf_counter() + timeout_s
         while time.perf_counter() < deadline:
-            if holds({name: await self.look(name) for name in self.names}):
+            if holds({name: await self.look(name) for name in self.standing}):
                 return True
             await asyncio.sleep(POLL_S)
         return False

@@ -12,9 +12,10 @@ from rich.text import Text
 
 from konkordat.cli.demo.cast import Actor, Cast, Refused, Written
 from konkordat.cli.demo.choices import Booked, Choices
-from konkordat.cli.demo.eyes import all_see
+from konkordat.cli.demo.eyes import all_decided, all_see
 from konkordat.cli.demo.names import Names
 from konkordat.cli.demo.stage import Stage
+from konkordat.cli.demo.words import counted, few, listed, quoted
 from konkordat.cli.figures import Spread, spread_of
 from konkordat.cli.output import thousands
 from konkordat.cli.reports import figures_line, refused_table
@@ -51,7 +52,7 @@ class Scenes:
         """They know one address, and find each other."""
         cast, stage = self.cast, self.stage
         names = cast.names
-        stage.scene(f"{_number(len(names))} nodes find each other")
+        stage.scene(f"{counted(len(names))} nodes find each other")
         stage.say(
             f"Each is a process with a database file of its own. {escape(names[0])} starts alone;"
             " the others are told its address, and nothing else."
@@ -62,7 +63,7 @@ class Scenes:
         stage.expect(
             "nodes_met",
             met,
-            f"{_list(names)} all know each other, {took_s:.1f} s after the first one was started",
+            f"{listed(names)} all know each other, {took_s:.1f} s after the first one was started",
         )
 
     # ---- 2
@@ -105,12 +106,12 @@ class Scenes:
         stage.expect(
             "clashes_found",
             (refused, clashes) == foreseen,
-            f"reported, nothing dropped: {_few(refused, 'session')} without its slot, since an earlier one"
-            f" has the room; {_few(clashes, 'pair')} of overlapping sessions with a speaker in both",
+            f"reported, nothing dropped: {few(refused, 'session')} without its slot, since an earlier one"
+            f" has the room; {few(clashes, 'pair')} of overlapping sessions with a speaker in both",
         )
         if report.findings:
             stage.say(
-                f"[dim]{_few(len(report.findings), 'finding')} in the file; konkordat import lists them[/]"
+                f"[dim]{few(len(report.findings), 'finding')} in the file; konkordat import lists them[/]"
             )
         if 0 < refused <= SHOWN_REFUSED:
             stage.table(refused_table(report))
@@ -134,7 +135,7 @@ class Scenes:
             "sessions", session.id, {"title": {session.language: new_title}}
         )
         seen = await all_see(cast.eyes.values(), session.id, written.version, SEEN_S_MAX)
-        stage.say(f"{_quoted(session.title)} → {_quoted(new_title)}")
+        stage.say(f"{quoted(session.title)} → {quoted(new_title)}")
         told = ", ".join(
             f"{name} [bold]{(at - sent) * 1000:.1f}[/] ms"
             for name, at in sorted(seen.items(), key=lambda entry: entry[1])
@@ -190,13 +191,13 @@ class Scenes:
         if isinstance(answer, Written):
             stage.expect("room_refused", False, "the room was given away twice")
             return
-        named = [_quoted(self.names.of(conflict["id"])) for conflict in answer.conflicts]
+        named = [quoted(self.names.of(conflict["id"])) for conflict in answer.conflicts]
         detail = escape(self.names.put_into(answer.detail))
         stage.say(f"[yellow]{answer.status} {answer.code}[/]  {detail}")
         stage.expect(
             "room_refused",
             answer.code == "slot_taken" and any(c.get("id") == taken.id for c in answer.conflicts),
-            f"refused, naming {_list(named)}; nothing was written",
+            f"refused, naming {listed(named)}; nothing was written",
         )
         if answer.alternatives:
             stage.say(f"[dim]free instead: {escape(self._places(answer.alternatives))}[/]")
@@ -237,11 +238,12 @@ class Scenes:
         first, second = await self._book_both(near, far)
         looks = {actor.name: await cast.digest(actor.name) for actor in (near, far)}
         stage.say(
-            f"on both sides: the title of {_quoted(contested.title)}; on one side each: its track and its"
+            f"on both sides: the title of {quoted(contested.title)}; on one side each: its track and its"
             f" subtitle, {QUEUED_EDITS} more sessions; one free room booked twice"
         )
         stage.show_board()
         await stage.pause(CUT_HOLDS_S)
+        await self._check_promises(first, second)
         stage.expect(
             "both_sides_wrote",
             looks[near.name] != looks[far.name],
@@ -272,6 +274,18 @@ class Scenes:
             booked.append(answer)
         return booked[0], booked[1]
 
+    async def _check_promises(self, first: Written, second: Written) -> None:
+        """Who is cut off from the seat promises nothing."""
+        near, far = self.cast.home, self.cast.cut_off
+        kept = (await near.read("sessions", first.id))["slot"]["state"]
+        open_ = (await far.read("sessions", second.id))["slot"]["state"]
+        self.stage.expect(
+            "room_promised_once",
+            (kept, open_) == ("confirmed", "tentative"),
+            f"the room that both booked: confirmed at {near.name}, which holds its seat; tentative at"
+            f" {far.name}, which promises nothing",
+        )
+
     async def _return(self, here: Written, there: Written, first: Written, second: Written) -> None:
         cast, stage, contested = self.cast, self.stage, self.choices.contested
         far = cast.cut_off
@@ -288,6 +302,7 @@ class Scenes:
             " the line was mended",
         )
         await self._check_merge(contested, here, there)
+        await all_decided(cast.eyes.values(), (first.id, second.id), SEEN_S_MAX)
         await self._check_claims(first, second)
 
     async def _check_merge(self, session: Booked, here: Written, there: Written) -> None:
@@ -304,13 +319,13 @@ class Scenes:
         self.stage.expect(
             "merged",
             as_wished,
-            f"the later title won, {_quoted(title)}; the track of {near.name} and the subtitle of"
+            f"the later title won, {quoted(title)}; the track of {near.name} and the subtitle of"
             f" {far.name} are both there",
         )
         self.lost_title = here.data["title"][session.language]
 
     async def _check_claims(self, first: Written, second: Written) -> None:
-        """One room, promised on both sides: the earlier keeps it, alike everywhere."""
+        """One room, booked on both sides: what was confirmed stays, alike everywhere."""
         states = set()
         for actor in self.cast.actors.values():
             kept = (await actor.read("sessions", first.id))["slot"]["state"]
@@ -320,8 +335,8 @@ class Scenes:
         self.stage.expect(
             "claims_decided",
             states == {("confirmed", "displaced", True)},
-            "the room that both sides booked: the earlier keeps it, the later is displaced with the"
-            " reason, alike on every node",
+            "what was confirmed stays confirmed; the other booking is displaced with the reason, alike on"
+            " every node",
         )
 
     # ---- 6
@@ -342,7 +357,7 @@ class Scenes:
         stage.expect(
             "loser_in_history",
             any(entry.fields[group] == self.lost_title for entry in titles),
-            f"{_quoted(self.lost_title)} can be read, and restored, at {cast.away.name}",
+            f"{quoted(self.lost_title)} can be read, and restored, at {cast.away.name}",
         )
 
     # ---- 7
@@ -362,23 +377,5 @@ class Scenes:
         stage.expect("audit_equal", equal, f"{len(trails)} exports, one hash")
 
 
-def _few(count: int, what: str) -> str:
-    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
-
-
 def _retitled(session: Booked, actor: Actor) -> str:
     return f"{session.title} ({actor.name})"
-
-
-def _quoted(text: str) -> str:
-    return f"“{escape(text)}”"
-
-
-def _list(items: list[str] | tuple[str, ...]) -> str:
-    """One, two and three."""
-    return f"{', '.join(items[:-1])} and {items[-1]}" if len(items) > 1 else "".join(items)
-
-
-def _number(count: int) -> str:
-    words = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
-    return words[count] if count < len(words) else str(count)

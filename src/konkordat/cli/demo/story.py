@@ -7,15 +7,17 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from rich.console import Console
 from rich.markup import escape
 
 from konkordat.cli.demo.cast import Cast
 from konkordat.cli.demo.choices import Choices, choose
+from konkordat.cli.demo.rivals import Rivals
 from konkordat.cli.demo.scenes import Scenes
 from konkordat.cli.demo.stage import Stage
 from konkordat.cli.demo.summary import say_how_to_go_on, sum_up
@@ -23,6 +25,7 @@ from konkordat.cli.exits import CommandError, ExitCode
 from konkordat.cli.failures import failure_of
 from konkordat.cli.output import console_for, emit_json
 from konkordat.schedule.interchange.plan import ImportPlan, plan_import
+from konkordat.schedule.interchange.programme import Programme
 
 NODES_MIN: Final = 3  # one writes, one is cut off, and one has to hear of both
 BETWEEN_SCENES_S: Final = 1.0  # on a terminal; long enough to read a line
@@ -88,8 +91,20 @@ def _programme(options: DemoOptions) -> tuple[ImportPlan, Choices]:
     from konkordat.cli.importing import load_programme, load_sample
 
     programme = load_programme(options.programme) if options.programme else load_sample()
-    plan = plan_import(programme, region=options.names[0])
-    return plan, choose(programme, plan)
+    programme = _housed(programme, options.names)
+    plan = plan_import(programme)
+    return plan, choose(programme, plan, options.names[0])
+
+
+def _housed(programme: Programme, names: Sequence[str]) -> Programme:
+    """Every house at home at one of our nodes, and one at least at the first: there its rooms are decided."""
+    first = names[0]
+    is_home = any(venue.region == first for venue in programme.venues)
+    venues = tuple(
+        v if is_home and v.region in names else structs.replace(v, region=first)
+        for v in programme.venues
+    )
+    return structs.replace(programme, venues=venues)
 
 
 class _Performance:
@@ -128,11 +143,12 @@ class _Performance:
         started = time.perf_counter()
         stage = Stage(self.console, self.cast.names, self.cast.looks)
         scenes = Scenes(stage, self.cast, self.plan, self.choices)
+        rivals = Rivals(stage, self.cast, self.choices, scenes.names, scenes.figures)
         failure: CommandError | None = None
         async with self.cast:
             try:
                 with stage:
-                    await _all(scenes)
+                    await _all(scenes, rivals)
             except (
                 Exception
             ) as error:  # whatever is known ends the story, anything else is a defect
@@ -172,7 +188,7 @@ class _Performance:
         }
 
 
-async def _all(scenes: Scenes) -> None:
+async def _all(scenes: Scenes, rivals: Rivals) -> None:
     for scene in (
         scenes.meet,
         scenes.arrive,
@@ -180,6 +196,8 @@ async def _all(scenes: Scenes) -> None:
         scenes.refuse,
         scenes.part,
         scenes.remember,
+        rivals.rival,
+        rivals.succeed,
         scenes.audit,
     ):
         await scene()

@@ -52,6 +52,10 @@ def _figures_line(figures: Mapping[str, Any]) -> str:
         )
     if "healed_s" in figures:
         parts.append(f"in agreement {figures['healed_s']:.1f} s after the cut was mended")
+    if "decided_after_kill_s" in figures:
+        parts.append(
+            f"decided {figures['decided_after_kill_s']:.1f} s after the seat's holder was killed"
+        )
     return "; ".join(parts)
 
 
