@@ -3,7 +3,7 @@ answer."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any, Final, Literal, Protocol
 
@@ -26,6 +26,7 @@ from konkordat.api.problems import Problem
 from konkordat.api.ratelimit import RateLimit
 from konkordat.api.settings import ApiSettings
 from konkordat.api.tokens import TokenOfNow
+from konkordat.kernel.ids import Origin
 from konkordat.store.port import StoreError
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -69,10 +70,23 @@ class Front:
         self.limit = RateLimit(settings.rate_per_s, settings.rate_burst)
         self.running = Running()
         self._token = TokenOfNow()
+        self._token_of_seen = TokenOfNow()
 
     def token(self) -> str:
-        """The consistency token of what reads see now."""
+        """The consistency token of what the feed has told by now: where to follow on from."""
         return self._token.text(self.gate.frontier())
+
+    def token_of_seen(self) -> str:
+        """The consistency token of all that a read until now may have seen.
+
+        A commit is there to be read a moment before the loop hears of it. Whoever was shown it must be told so, or the
+        next node may show them what was before.
+        """
+        try:
+            seen: Mapping[Origin, int] = self.gate.reader().frontier()
+        except StoreError:  # it has shown nobody anything either; what is wrong is told by whoever needs it
+            seen = self.gate.frontier()
+        return self._token_of_seen.text(seen)
 
     async def serve(self, route: Route, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer one request."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from konkordat.kernel.frontier import parse_token
 from support.api import Caller, Node, Table
 
 PATIENT = {"Prefer": "wait=1"}
@@ -32,6 +33,18 @@ def test_a_node_that_is_behind_says_so_instead_of_guessing(
     assert behind.json()["retryable"] is True
     table.deliver()
     assert there.get(made.headers["location"], headers=seen).json() == made.json()
+
+
+def test_who_is_shown_a_commit_that_the_loop_has_not_heard_of_gets_a_token_of_it(
+    node: Node, acme: Caller
+) -> None:
+    """The owner commits and then tells the loop. What is read in between was told under the token of before it."""
+    before = node.gate.frontier()
+    made = acme.post("/v2/speakers", {"name": "Mila"})
+    node.gate._frontier = before
+    shown = acme.get(made.headers["location"])
+    assert shown.json() == made.json()
+    assert parse_token(shown.headers["consistency-token"]) == node.gate.store.frontier()
 
 
 def test_writes_wait_for_the_token_too(table: Table, geneva: Node, acme: Caller) -> None:
