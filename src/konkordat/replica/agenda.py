@@ -10,6 +10,9 @@ from konkordat.kernel.claim import ClaimId, Resource
 from konkordat.kernel.seat import SeatId
 
 DECIDED_AT_ONCE_MAX: Final = 512  # claims in one commit; the next follows within a tick
+# Places let go that a node which does not hold the seat remembers. Beyond, the oldest are forgotten, and all places are
+# compared with the records should it come to hold the seat.
+LET_GO_MAX: Final = 10_000
 
 
 class Agenda:
@@ -24,6 +27,7 @@ class Agenda:
         ] = {}  # denied; asked again when a place frees
         self.freed: dict[SeatId, dict[Resource, None]] = {}  # where one did
         self.homeless: dict[ClaimId, None] = {}  # nobody knows the seat yet
+        self._looked_over: set[SeatId] = set()  # since the start of the node
         self._expiring: list[tuple[int, SeatId, ClaimId]] = []
 
     def undecided(self, seat: SeatId, id: ClaimId, asked: bool = True) -> None:
@@ -48,7 +52,22 @@ class Agenda:
 
     def let_go(self, seat: SeatId, id: ClaimId) -> None:
         """The place is not wanted any more. Every node remembers it until the place is free, whoever decides that."""
-        self.frees.setdefault(seat, {})[id] = None
+        frees = self.frees.setdefault(seat, {})
+        frees[id] = None
+        if len(frees) > LET_GO_MAX:
+            del frees[next(iter(frees))]
+            self._looked_over.discard(seat)
+
+    def must_look_over(self, seat: SeatId) -> bool:
+        """Whether places may be held that nobody wants any more, and of which nothing is on the agenda. Once asked, it
+        is supposed to be looked after."""
+        must = seat not in self._looked_over
+        self._looked_over.add(seat)
+        return must
+
+    def take_frees(self, seat: SeatId) -> list[ClaimId]:
+        """What is to be let go, by us who hold the seat."""
+        return list(self.frees.pop(seat, ()))
 
     def place_freed(self, seat: SeatId, resources: Iterable[Resource]) -> None:
         self.freed.setdefault(seat, {}).update(dict.fromkeys(resources))

@@ -19,7 +19,6 @@ from konkordat.kernel.seat import At
 from konkordat.protocol.comparison import FETCH_MAX, Comparison
 from konkordat.protocol.exchange import Exchange
 from konkordat.protocol.peers import Peers
-from konkordat.protocol.seats.machine import Refused
 from konkordat.replica.admission import Admission, OwnHistoryLostError
 from konkordat.replica.commit import Commit
 from konkordat.replica.domain import Domain
@@ -37,9 +36,10 @@ from konkordat.replica.messages import (
     Sent,
     Tick,
 )
-from konkordat.replica.seating import Note, Opened, RosterConflict, Seating, Unreadable
+from konkordat.replica.seat_notes import journaled
+from konkordat.replica.seating import Seating
 from konkordat.replica.settings import DATA_FORMAT, HEARTBEAT_MS, ReplicaSettings
-from konkordat.replica.status import PeerView, ReplicaStatus
+from konkordat.replica.status import ReplicaStatus, peer_view
 from konkordat.store.port import ANSWER_LIFE_MS, Store
 from konkordat.wire.messages import (
     Compare,
@@ -212,7 +212,7 @@ class Replica:
         for name in self._seating.take_owed():
             self._effects.append(Sent(name, self._heartbeat(now_ms)))
         for note in self._seating.take_notes():
-            self._effects.append(_journaled(note))
+            self._effects.append(journaled(note))
 
     def _admit(
         self,
@@ -454,30 +454,14 @@ class Replica:
 
     def status(self, now_ms: int) -> ReplicaStatus:
         """An immutable view, for other threads."""
-        views = [
-            PeerView(
-                p.name,
-                p.origin,
-                p.joined,
-                p.alive(now_ms),
-                p.heard_ms,
-                p.clock_offset_ms,
-                p.frontier,
-                p.root,
-                p.api_url,
-                p.release,
-                p.sessions,
-                p.health,
-            )
-            for p in sorted(self._peers.table.values(), key=lambda p: p.name)
-        ]
+        peers = sorted(self._peers.table.values(), key=lambda p: p.name)
         return ReplicaStatus(
             self.origin,
             self._hlc,
             self._frontier,
             self._root,
             self._fenced,
-            tuple(views),
+            tuple([peer_view(peer, now_ms) for peer in peers]),
             dict(self._admission.quarantined),
             self._admission.pending_bytes,
         )
@@ -500,25 +484,6 @@ def _seating(
     if settings.members is None:
         return None
     return Seating(store, domain, origin, settings.members, settings.seats, settings.started_ms)
-
-
-def _journaled(note: Note) -> Journaled:
-    match note:
-        case Opened(seat=seat, term=term, holder=holder):
-            fields = {"seat": seat, "term": term, "holder": holder}
-            return Journaled("info", "seat_opened", fields)
-        case Unreadable(key=key, at=at, why=why):
-            fields = {"key": "/".join(key), "origin": at.origin, "seq": at.seq, "why": why}
-            return Journaled("warning", "seat_entry_unreadable", fields)
-        case RosterConflict(version=version, known=known, told=told):
-            return Journaled(
-                "error", "roster_conflict", {"version": version, "known": known, "told": told}
-            )
-        case Refused(code=code, entry=entry, at=at):
-            fields = {"code": code, "seat": entry.seat, "term": entry.term}
-            return Journaled(
-                "warning", "seat_entry_refused", {**fields, "origin": at.origin, "seq": at.seq}
-            )
 
 
 JOINING_BEHIND: Final = 500  # batches; under load some are always on their way

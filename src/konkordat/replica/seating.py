@@ -11,34 +11,31 @@ All of it becomes durable with the one commit, so whatever is answered is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from konkordat.kernel.change import Change, Transaction
 from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
 from konkordat.kernel.ids import NodeName, Origin, RecordKey, node_of, valid_record_id
 from konkordat.kernel.record import Record
 from konkordat.kernel.seat import (
-    BUNDLE_WISHES_MAX,
     At,
     Decision,
     Entry,
     Opening,
-    Request,
     Roster,
     SeatId,
     SeatSpec,
     UnreadableEntry,
-    Verdict,
-    Wish,
 )
-from konkordat.protocol.seats.machine import Refused, Seats
+from konkordat.protocol.seats.machine import Seats
 from konkordat.protocol.seats.patience import SeatSettings
 from konkordat.protocol.seats.rules import RULES, Rules
 from konkordat.replica.agenda import Agenda
 from konkordat.replica.claims import HELD, held_id
 from konkordat.replica.commit import Commit
-from konkordat.replica.domain import Domain, Wanted
+from konkordat.replica.deciding import Decider, is_over, wish_of
+from konkordat.replica.domain import Domain
 from konkordat.replica.seat_log import (
     entries_in,
     entry_changes,
@@ -49,6 +46,7 @@ from konkordat.replica.seat_log import (
     rosters_before,
     said_before,
 )
+from konkordat.replica.seat_notes import Note, Opened, RosterConflict, Unreadable
 from konkordat.store.port import Reader
 
 # In force until the first roster is known: nobody is a member, so nobody votes, stands or decides.
@@ -56,34 +54,6 @@ NO_ROSTER: Final = Roster(0, (Origin("nobody.0"),))
 # Claims whose state is looked at again in one commit. A takeover touches every claim of a venue; what may be told of
 # them only grows, so later is safe.
 REFRESHED_AT_ONCE_MAX: Final = 2_000
-
-
-class Opened(NamedTuple):
-    """A term began, for the journal and the timeline."""
-
-    seat: SeatId
-    term: int
-    holder: Origin
-    at_ms: int
-
-
-class Unreadable(NamedTuple):
-    """A change of a seat that this release cannot read; for the journal."""
-
-    key: RecordKey
-    at: At
-    why: str
-
-
-class RosterConflict(NamedTuple):
-    """Two nodes said different rosters under one version. Nothing is decided any more until an operator mends it."""
-
-    version: int
-    known: tuple[Origin, ...]
-    told: tuple[Origin, ...]
-
-
-Note = Opened | Unreadable | Refused | RosterConflict
 
 
 class Seating:
@@ -108,13 +78,9 @@ class Seating:
         self._machine = Seats(origin, NO_ROSTER, settings, started_ms, rules)
         self._agenda = Agenda()
         self._seat_of: dict[Resource, SeatId] = {}
-        self._moved: dict[
-            ClaimId, SeatId
-        ] = {}  # where a claim that went to another seat still has a place
-        self._deciding: set[SeatId] = set()
-        self._looked_over: set[SeatId] = (
-            set()
-        )  # whose places were compared with the records since the start
+        # Where a claim that went to another seat still has a place.
+        self._moved: dict[ClaimId, SeatId] = {}
+        self._decider = Decider(domain, self._machine, self._agenda, self._seat_for)
         self._touched: dict[ClaimId, None] = {}
         self._rosters: dict[int, Roster] = {}
         self._conflict = False
@@ -171,7 +137,7 @@ class Seating:
                 yield (roster_change(first),)
                 self._learn(first)
         entries: list[Entry] = self._machine.due(now_ms, self._heard)
-        decided = self._decide(commit, now_ms)
+        decided = self._decider.decide(commit)
         if decided:
             # What needs nobody else's acknowledgement is final with the commit that decides it.
             entries += [*decided, *self._machine.due(now_ms, self._heard)]
@@ -292,135 +258,11 @@ class Seating:
             self.opened_ms[(entry.seat, entry.term)] = at_ms
             self.notes.append(Opened(entry.seat, entry.term, at.origin, at_ms))
 
-    # Deciding ------------------------------------------------------------------------------------
-
-    def _decide(self, commit: Commit, now_ms: int) -> list[Decision]:
-        decisions: list[Decision] = []
-        for seat in self._machine.ids:
-            if not self._machine.deciding(seat):
-                self._deciding.discard(seat)
-                continue
-            if seat not in self._deciding:
-                self._deciding.add(seat)
-                self._come_to_decide(seat, commit)
-            decisions += self._decide_for(seat, commit, now_ms)
-        return decisions
-
-    def _come_to_decide(self, seat: SeatId, commit: Commit) -> None:
-        """The seat is ours: all that is open is asked, and places that nobody wants any more are let go."""
-        self._agenda.ask_all(seat)
-        if seat in self._looked_over:
-            return
-        self._looked_over.add(seat)
-        held = self._machine.all_held(seat)
-        commit.load(dict.fromkeys(id.owner for id in held))
-        for id in held:
-            if self._wish(id, commit) is None:
-                self._agenda.let_go(seat, id)
-
-    def _decide_for(self, seat: SeatId, commit: Commit, now_ms: int) -> list[Decision]:
-        agenda = self._agenda
-        frees = [id for id in agenda.frees.get(seat, ()) if self._machine.held(seat, id)]
-        asked = agenda.take_asked(seat)
-        requests = [Request(frees=part) for part in _parts(frees)]
-        requests += self._requests(seat, asked, commit, now_ms)
-        decisions = self._ask(seat, requests, commit) if requests else []
-        for id in frees:
-            agenda.is_free(seat, id)
-        again = self._waiting(seat, commit)
-        return decisions + (self._ask(seat, again, commit) if again else [])
-
-    def _ask(self, seat: SeatId, requests: Sequence[Request], commit: Commit) -> list[Decision]:
-        before = [
-            held.resource
-            for request in requests
-            for wish in request.wishes
-            if (held := self._machine.held(seat, wish.claim.id)) is not None
-        ]
-        decisions = self._machine.decide(seat, requests, self._capacities(requests, commit))
-        freed = [
-            r.claim.resource for d in decisions for r in d.rulings if r.verdict is Verdict.FREED
-        ]
-        self._agenda.place_freed(seat, [*before, *freed])
-        return decisions
-
-    def _requests(
-        self, seat: SeatId, ids: Iterable[ClaimId], commit: Commit, now_ms: int
-    ) -> list[Request]:
-        """Wishes in the order of their stamps; those that belong together as one."""
-        ids = list(ids)
-        commit.load(dict.fromkeys(id.owner for id in ids))
-        bundles: dict[object, list[Wish]] = {}
-        found = [(wish, id) for id in ids if (wish := self._wish(id, commit)) is not None]
-        for (claim, wanted), id in sorted(found, key=lambda each: each[0][0].order):
-            if self._seat_for(claim.resource, commit) != seat or _is_over(wanted, now_ms):
-                continue
-            name: object = claim.stamp if wanted.together else id
-            bundles.setdefault(name, []).append(
-                Wish(claim, self._of_seat(wanted.alternatives, seat, commit), wanted.replaces)
-            )
-        requests: list[Request] = []
-        for wishes in bundles.values():
-            if len(wishes) <= BUNDLE_WISHES_MAX:
-                requests.append(Request(tuple(wishes)))
-            else:  # nobody here writes this; one after the other is the most that can be promised
-                requests += [Request((wish,)) for wish in wishes]
-        return requests
-
-    def _of_seat(self, claims: Iterable[Claim], seat: SeatId, commit: Commit) -> tuple[Claim, ...]:
-        """Only places that are ours to give."""
-        return tuple([c for c in claims if self._seat_for(c.resource, commit) == seat])
-
-    def _waiting(self, seat: SeatId, commit: Commit) -> list[Request]:
-        """Who waits for a place that was freed, as long as the first in line fits."""
-        freed = dict.fromkeys(self._agenda.take_freed(seat))
-        waiting = self._agenda.waiting.get(seat)
-        if not freed or not waiting:
-            return []
-        ids = [id for id, resource in waiting.items() if resource in freed]
-        commit.load(dict.fromkeys(id.owner for id in ids))
-        found = [wish for id in ids if (wish := self._wish(id, commit)) is not None]
-        requests: list[Request] = []
-        left: dict[Resource, int] = {}
-        for claim, wanted in sorted(found, key=lambda each: each[0].order):
-            if claim.resource not in left:
-                left[claim.resource] = self._capacity(claim.resource, commit)
-            capacity = left[claim.resource]
-            if capacity < 0 or self._machine.rivals(seat, claim, capacity):
-                left[claim.resource] = -1  # whoever came first is not passed by
-                continue
-            left[claim.resource] -= claim.quantity
-            requests.append(Request((Wish(claim, (), wanted.replaces),), again=True))
-        return requests
-
-    def _wish(self, id: ClaimId, commit: Commit) -> tuple[Claim, Wanted] | None:
-        """What a record asks for by this claim now; None if it asks for nothing any more."""
-        record = commit.record(id.owner)
-        if record is None:
-            return None
-        for claim in self._domain.claims(record):
-            if claim.id == id:
-                return claim, self._domain.wanted(record, claim)
-        return None
-
-    def _capacities(self, requests: Iterable[Request], commit: Commit) -> dict[Resource, int]:
-        wishes = [wish for request in requests for wish in request.wishes]
-        resources = dict.fromkeys(c.resource for w in wishes for c in (w.claim, *w.alternatives))
-        return {resource: self._capacity(resource, commit) for resource in resources}
-
-    def _capacity(self, resource: Resource, commit: Commit) -> int:
-        """How much there is; nothing of what was deleted."""
-        key = self._domain.capacity_owner(resource)
-        owner = commit.record(key) if key is not None else None
-        if owner is not None and not owner.alive:
-            return 0
-        return self._domain.capacity(owner)
-
     # The index -----------------------------------------------------------------------------------
 
     def _refresh(self, id: ClaimId, commit: Commit, now_ms: int) -> None:
         book, agenda = commit.claims, self._agenda
-        wish = self._wish(id, commit)
+        wish = wish_of(self._domain, id, commit)
         if wish is None:
             book.withdraw(id)
             book.withdraw(held_id(id))
@@ -443,7 +285,7 @@ class Seating:
                 agenda.expires(expires_ms, seat, id)
         elif state is ClaimState.DISPLACED and wanted.waits:
             agenda.wait(seat, id, claim.resource)
-        elif state is ClaimState.RELEASED and _is_over(wanted, now_ms):
+        elif state is ClaimState.RELEASED and is_over(wanted, now_ms):
             state = ClaimState.EXPIRED
         book.tell(DecidedClaim(place, state, view.against, expires_ms))
         if holds is not None and state in (ClaimState.TENTATIVE, ClaimState.DISPLACED):
@@ -513,12 +355,3 @@ def _held(claim: Claim) -> Claim:
 
 def _own_id(id: ClaimId) -> ClaimId:
     return ClaimId(id.owner, id.part.removesuffix(HELD))
-
-
-def _is_over(wanted: Wanted, now_ms: int) -> bool:
-    return 0 < wanted.expires_ms <= now_ms
-
-
-def _parts(ids: Sequence[ClaimId]) -> Iterator[tuple[ClaimId, ...]]:
-    for first in range(0, len(ids), BUNDLE_WISHES_MAX):
-        yield tuple(ids[first : first + BUNDLE_WISHES_MAX])

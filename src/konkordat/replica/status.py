@@ -9,6 +9,7 @@ import msgspec
 from konkordat.kernel.digest import Summary
 from konkordat.kernel.hlc import Hlc
 from konkordat.kernel.ids import NodeName, Origin
+from konkordat.protocol.peers import Peer
 
 
 class PeerView(msgspec.Struct, frozen=True):
@@ -35,3 +36,21 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     peers: tuple[PeerView, ...]
     quarantined: Mapping[Origin, str]  # origin -> why its batches are not taken now
     pending_bytes: int  # pushed batches that wait for a gap before them to close
+
+
+def peer_view(peer: Peer, now_ms: int) -> PeerView:
+    """A peer as it is now."""
+    return PeerView(
+        peer.name,
+        peer.origin,
+        peer.joined,
+        peer.alive(now_ms),
+        peer.heard_ms,
+        peer.clock_offset_ms,
+        peer.frontier,
+        peer.root,
+        peer.api_url,
+        peer.release,
+        peer.sessions,
+        peer.health,
+    )

@@ -1,0 +1,167 @@
+"""Deciding what is ours to decide: from what is on the agenda to decisions of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from konkordat.kernel.claim import Claim, ClaimId, Resource
+from konkordat.kernel.seat import (
+    BUNDLE_WISHES_MAX,
+    Decision,
+    Request,
+    SeatId,
+    Verdict,
+    Wish,
+)
+from konkordat.protocol.seats.machine import Seats
+from konkordat.replica.agenda import Agenda
+from konkordat.replica.commit import Commit
+from konkordat.replica.domain import Domain, Wanted
+
+SeatFor = Callable[[Resource, Commit], SeatId | None]
+
+
+def wish_of(domain: Domain, id: ClaimId, commit: Commit) -> tuple[Claim, Wanted] | None:
+    """What a record asks for by this claim now; None if it asks for nothing any more."""
+    record = commit.record(id.owner)
+    if record is None:
+        return None
+    for claim in domain.claims(record):
+        if claim.id == id:
+            return claim, domain.wanted(record, claim)
+    return None
+
+
+def is_over(wanted: Wanted, now_ms: int) -> bool:
+    """True for what expired."""
+    return 0 < wanted.expires_ms <= now_ms
+
+
+class Decider:
+    """What the holder of seats does in each commit."""
+
+    def __init__(self, domain: Domain, machine: Seats, agenda: Agenda, seat_for: SeatFor) -> None:
+        self._domain = domain
+        self._machine = machine
+        self._agenda = agenda
+        self._seat_for = seat_for
+        self._deciding: set[SeatId] = set()
+
+    def decide(self, commit: Commit) -> list[Decision]:
+        """Decisions on all that is asked of the seats that we hold."""
+        decisions: list[Decision] = []
+        for seat in self._machine.ids:
+            if not self._machine.deciding(seat):
+                self._deciding.discard(seat)
+                continue
+            if seat not in self._deciding:
+                self._deciding.add(seat)
+                self._come_to_decide(seat, commit)
+            decisions += self._decide_for(seat, commit)
+        return decisions
+
+    def _come_to_decide(self, seat: SeatId, commit: Commit) -> None:
+        """The seat is ours: all that is open is asked, and places that nobody wants any more are let go."""
+        self._agenda.ask_all(seat)
+        if not self._agenda.must_look_over(seat):
+            return
+        held = self._machine.all_held(seat)
+        commit.load(dict.fromkeys(id.owner for id in held))
+        for id in held:
+            if self._wish(id, commit) is None:
+                self._agenda.let_go(seat, id)
+
+    def _decide_for(self, seat: SeatId, commit: Commit) -> list[Decision]:
+        agenda = self._agenda
+        let_go = agenda.take_frees(seat)
+        frees = [id for id in let_go if self._machine.held(seat, id)]
+        asked = agenda.take_asked(seat)
+        requests = [Request(frees=part) for part in _parts(frees)]
+        requests += self._requests(seat, asked, commit)
+        decisions = self._ask(seat, requests, commit) if requests else []
+        again = self._waiting(seat, commit)
+        return decisions + (self._ask(seat, again, commit) if again else [])
+
+    def _ask(self, seat: SeatId, requests: Sequence[Request], commit: Commit) -> list[Decision]:
+        before = [
+            held.resource
+            for request in requests
+            for wish in request.wishes
+            if (held := self._machine.held(seat, wish.claim.id)) is not None
+        ]
+        decisions = self._machine.decide(seat, requests, self._capacities(requests, commit))
+        freed = [
+            r.claim.resource for d in decisions for r in d.rulings if r.verdict is Verdict.FREED
+        ]
+        self._agenda.place_freed(seat, [*before, *freed])
+        return decisions
+
+    def _requests(self, seat: SeatId, ids: Iterable[ClaimId], commit: Commit) -> list[Request]:
+        """Wishes in the order of their stamps; those that belong together as one."""
+        ids = list(ids)
+        commit.load(dict.fromkeys(id.owner for id in ids))
+        bundles: dict[object, list[Wish]] = {}
+        found = [(wish, id) for id in ids if (wish := self._wish(id, commit)) is not None]
+        for (claim, wanted), id in sorted(found, key=lambda each: each[0][0].order):
+            if self._seat_for(claim.resource, commit) != seat or is_over(wanted, commit.now_ms):
+                continue
+            name: object = claim.stamp if wanted.together else id
+            bundles.setdefault(name, []).append(
+                Wish(claim, self._of_seat(wanted.alternatives, seat, commit), wanted.replaces)
+            )
+        requests: list[Request] = []
+        for wishes in bundles.values():
+            if len(wishes) <= BUNDLE_WISHES_MAX:
+                requests.append(Request(tuple(wishes)))
+            else:  # nobody here writes this; one after the other is the most that can be promised
+                requests += [Request((wish,)) for wish in wishes]
+        return requests
+
+    def _of_seat(self, claims: Iterable[Claim], seat: SeatId, commit: Commit) -> tuple[Claim, ...]:
+        """Only places that are ours to give."""
+        return tuple([c for c in claims if self._seat_for(c.resource, commit) == seat])
+
+    def _waiting(self, seat: SeatId, commit: Commit) -> list[Request]:
+        """Who waits for a place that was freed, in the order in which they asked."""
+        freed = dict.fromkeys(self._agenda.take_freed(seat))
+        waiting = self._agenda.waiting.get(seat)
+        if not freed or not waiting:
+            return []
+        ids = [id for id, resource in waiting.items() if resource in freed]
+        commit.load(dict.fromkeys(id.owner for id in ids))
+        found = [wish for id in ids if (wish := self._wish(id, commit)) is not None]
+        requests: list[Request] = []
+        passed: dict[Resource, list[Claim]] = {}
+        promised: dict[Resource, int] = {}
+        for claim, wanted in sorted(found, key=lambda each: each[0].order):
+            resource = claim.resource
+            left = self._capacity(resource, commit) - promised.get(resource, 0)
+            in_line = any(other.overlaps(claim) for other in passed.get(resource, ()))
+            # Whoever came first is not passed by.
+            if in_line or self._machine.rivals(seat, claim, left):
+                passed.setdefault(resource, []).append(claim)
+                continue
+            promised[resource] = promised.get(resource, 0) + claim.quantity
+            requests.append(Request((Wish(claim, (), wanted.replaces),), again=True))
+        return requests
+
+    def _wish(self, id: ClaimId, commit: Commit) -> tuple[Claim, Wanted] | None:
+        return wish_of(self._domain, id, commit)
+
+    def _capacities(self, requests: Iterable[Request], commit: Commit) -> dict[Resource, int]:
+        wishes = [wish for request in requests for wish in request.wishes]
+        resources = dict.fromkeys(c.resource for w in wishes for c in (w.claim, *w.alternatives))
+        return {resource: self._capacity(resource, commit) for resource in resources}
+
+    def _capacity(self, resource: Resource, commit: Commit) -> int:
+        """How much there is; nothing of what was deleted."""
+        key = self._domain.capacity_owner(resource)
+        owner = commit.record(key) if key is not None else None
+        if owner is not None and not owner.alive:
+            return 0
+        return self._domain.capacity(owner)
+
+
+def _parts(ids: Sequence[ClaimId]) -> Iterator[tuple[ClaimId, ...]]:
+    for first in range(0, len(ids), BUNDLE_WISHES_MAX):
+        yield tuple(ids[first : first + BUNDLE_WISHES_MAX])
