@@ -46,6 +46,9 @@ def test_every_route_is_documented_and_every_documented_one_exists(
 def test_bodies_are_typed_for_each_collection(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     for name, spec in COLLECTIONS.items():
+        if spec.is_frozen:
+            assert document["paths"][f"/v2/{name}/{{id}}"].keys() == {"get"}
+            continue
         create = document["paths"][f"/v2/{name}"]["post"]
         body = create["requestBody"]["content"]["application/json"]["schema"]
         assert body == {"$ref": f"#/components/schemas/{spec.body.__name__}"}
