@@ -85,7 +85,9 @@ class Replica:
         self._comparison = Comparison(_first_comparison_id(book.origin))
         self._admission = Admission(self._exchange, settings.ahead_ms_max)
         self._local = LocalWrites(store, domain, book.origin)
-        self._seating = _seating(store, domain, book.origin, settings)
+        self._seating = None
+        if settings.members is not None:
+            self._seating = Seating(store, domain, book.origin, settings)
         self._fenced = False
         self._stopping = False
         self._beat_at_ms = 0
@@ -476,14 +478,6 @@ class Replica:
         for note in self._admission.notes:
             self._effects.append(Journaled(note.level, note.event, note.fields))
         self._admission.notes.clear()
-
-
-def _seating(
-    store: Store, domain: Domain, origin: Origin, settings: ReplicaSettings
-) -> Seating | None:
-    if settings.members is None:
-        return None
-    return Seating(store, domain, origin, settings.members, settings.seats, settings.started_ms)
 
 
 JOINING_BEHIND: Final = 500  # batches; under load some are always on their way

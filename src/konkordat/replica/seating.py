@@ -11,7 +11,7 @@ All of it becomes durable with the one commit, so whatever is answered is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from konkordat.kernel.change import Change, Transaction
@@ -29,7 +29,6 @@ from konkordat.kernel.seat import (
     UnreadableEntry,
 )
 from konkordat.protocol.seats.machine import Seats
-from konkordat.protocol.seats.patience import SeatSettings
 from konkordat.protocol.seats.rules import RULES, Rules
 from konkordat.replica.agenda import Agenda
 from konkordat.replica.claims import HELD, held_id
@@ -47,6 +46,7 @@ from konkordat.replica.seat_log import (
     said_before,
 )
 from konkordat.replica.seat_notes import Note, Opened, RosterConflict, Unreadable
+from konkordat.replica.settings import ReplicaSettings
 from konkordat.store.port import Reader
 
 # In force until the first roster is known: nobody is a member, so nobody votes, stands or decides.
@@ -64,18 +64,17 @@ class Seating:
         store: Reader,
         domain: Domain,
         origin: Origin,
-        members: Sequence[NodeName],
-        settings: SeatSettings,
-        started_ms: int,
+        settings: ReplicaSettings,
         rules: Rules = RULES,
     ) -> None:
+        started_ms = settings.started_ms
         self._store = store
         self._domain = domain
         self._origin = origin
-        self._members = tuple(sorted(members))
+        self._members = tuple(sorted(settings.members or ()))
         self._heard: dict[Origin, int] = {origin: started_ms}
         self._frontiers: dict[Origin, Mapping[Origin, int]] = {}  # as members last told
-        self._machine = Seats(origin, NO_ROSTER, settings, started_ms, rules)
+        self._machine = Seats(origin, NO_ROSTER, settings.seats, started_ms, rules)
         self._agenda = Agenda()
         self._seat_of: dict[Resource, SeatId] = {}
         # Where a claim that went to another seat still has a place.
