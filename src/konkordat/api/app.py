@@ -21,6 +21,7 @@ from konkordat.api.counts import Counts
 from konkordat.api.docs import Doc, Reply
 from konkordat.api.docs_page import PAGE_POLICY, docs_page
 from konkordat.api.following import following_routes
+from konkordat.api.free import free_route
 from konkordat.api.front import Front, Route, exception_handlers, route_handler, stream_failures
 from konkordat.api.gate import Gate
 from konkordat.api.history import history_routes
@@ -31,6 +32,7 @@ from konkordat.api.problems import TABLE, Problem
 from konkordat.api.programmes import programme_routes
 from konkordat.api.proof import proof_route
 from konkordat.api.registrations import registration_routes
+from konkordat.api.releases import release_routes
 from konkordat.api.resources import resource_routes
 from konkordat.api.settings import ApiSettings
 from konkordat.api.stream import stream_handler
@@ -84,8 +86,10 @@ def all_routes(hub: Hub) -> list[Route]:
     return [
         *resource_routes(),
         *registration_routes(),
+        free_route(),
         *history_routes(),
         *programme_routes(),
+        *release_routes(),
         batch_route(),
         *following_routes(hub),
         audit_route(),

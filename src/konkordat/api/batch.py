@@ -18,7 +18,7 @@ from konkordat.api.decoding import decode
 from konkordat.api.docs import CONSISTENCY, IDEMPOTENCY, Doc, Reply
 from konkordat.api.front import Front, Route
 from konkordat.api.idempotency import Repeatable, repeatable
-from konkordat.api.problems import FieldError, Problem
+from konkordat.api.problems import FieldError, Problem, invalid
 from konkordat.api.ratelimit import OPERATIONS_PER_REQUEST
 from konkordat.api.schemas import DroppedSlotShown, ProblemDocument, WarningShown
 from konkordat.api.settings import OPERATIONS_MAX, PAGE_BYTES_MAX
@@ -78,6 +78,13 @@ class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
         Literal["independent", "atomic"],
         Meta(description="`atomic`: all or nothing. `independent`: each for itself."),
     ] = "independent"
+    together: Annotated[
+        bool,
+        Meta(
+            description="Only `atomic`: the places asked for are granted all together or not at all, also where another"
+            " node decides; at most 64, of one venue. Without it as far as that is possible."
+        ),
+    ] = False
     dry_run: bool = False
     override: Annotated[str, Meta(max_length=REASON_CHARS_MAX)] = ""
     include_data: Annotated[
@@ -153,6 +160,8 @@ async def carry_out(
     written: an atomic batch that is refused, an overloaded node."""
     if request.dry_run:
         repeat = None  # it has no effect that a retry could repeat
+    if request.together and request.mode != "atomic":
+        raise invalid("/together", "Only the operations of an atomic batch go together.")
     if request.mode == "atomic":
         return await _atomic(front, caller, request, repeat, waiting)
     return await _independent(front, caller, request, repeat, waiting)
@@ -292,7 +301,7 @@ def _operation(
 
 
 def _options(request: BatchRequest) -> Options:
-    return Options(request.dry_run, request.override)
+    return Options(request.dry_run, request.override, request.together)
 
 
 def batch_route() -> Route:

@@ -19,7 +19,7 @@ from konkordat.schedule.registry import COLLECTIONS, READ_ONLY_FIELDS, Collectio
 
 # What answers show and nobody can set; sent back, it is ignored, so that what was read can be written.
 SHOWN_ONLY: Final = READ_ONLY_FIELDS | {"warnings", "dropped_slot"}
-SLOT_SHOWN_ONLY: Final = frozenset({"state", "start", "end", "reason"})
+SLOT_SHOWN_ONLY: Final = frozenset({"state", "start", "end", "granted", "held", "reason"})
 ETAGS_MAX: Final = 20  # of an If-Match
 
 UUID7: Final = re.compile(UUID7_PATTERN)

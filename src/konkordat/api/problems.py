@@ -91,6 +91,29 @@ TABLE: Final[Mapping[str, Entry]] = {
     "outside_hours": Entry(
         422, "The room cannot be booked at that time", "Choose a time within its bookable hours."
     ),
+    "in_the_past": Entry(
+        422,
+        "The place was left too long ago to be claimed",
+        "Correct the date; to record an archive give a reason (`override`).",
+    ),
+    "too_many_alternatives": Entry(
+        422, "A slot names too many alternatives", "Name at most 16, those you like best first."
+    ),
+    "several_seats": Entry(
+        422,
+        "Several venues would have to decide together",
+        "Ask for places of one venue; what lies at several is decided by each for itself.",
+    ),
+    "too_many_together": Entry(
+        422,
+        "Too many places are asked for together",
+        "Ask for at most 64 together, or without `together`.",
+    ),
+    "bad_expiry": Entry(
+        422,
+        "The hold would end in the past, or too late",
+        "Hold for at most 24 hours; extend it later.",
+    ),
     "wrong_place": Entry(
         422, "The place is not one of this event", "Choose a room or booth of a venue of the event."
     ),
@@ -112,6 +135,11 @@ TABLE: Final[Mapping[str, Entry]] = {
         409,
         "The place is taken at that time",
         "Choose another place or time; `conflicts` names what is there, `alternatives` what is free.",
+    ),
+    "hold_expired": Entry(
+        409,
+        "The hold is over",
+        "Ask for the place without it, or extend the hold first: it may still be free.",
     ),
     "sold_out": Entry(
         409,
@@ -143,6 +171,12 @@ TABLE: Final[Mapping[str, Entry]] = {
         "More seats are taken than the session would have",
         "Keep at least `seats_taken` seats, or cancel registrations first.",
     ),
+    "release_exists": Entry(
+        409,
+        "The event has a release of that name",
+        "Take another name; a release never changes.",
+    ),
+    "frozen": Entry(409, "A release never changes", "Make another release."),
     "already_exists": Entry(
         409, "A record with this id exists", "Use PUT to replace it, PATCH to change it."
     ),

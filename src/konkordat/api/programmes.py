@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -16,8 +17,10 @@ from konkordat.api.call import Call
 from konkordat.api.consistency import is_really_missing
 from konkordat.api.docs import CONSISTENCY, IF_NONE_MATCH, Doc, Field, Reply
 from konkordat.api.front import Route
+from konkordat.api.frozen import RELEASE, frozen_records
+from konkordat.api.placed import reason, where
 from konkordat.api.problems import Problem, invalid
-from konkordat.api.views import FORMS, reason, version
+from konkordat.api.views import FORMS, version
 from konkordat.kernel.claim import ClaimState, DecidedClaim, Resource
 from konkordat.kernel.hlc import ms_of
 from konkordat.kernel.ids import Collection, RecordId, RecordKey, Tenant, record_key
@@ -35,8 +38,6 @@ from konkordat.schedule.interchange.frab_json import write_frab_json
 from konkordat.schedule.interchange.frab_xml_writer import write_frab_xml
 from konkordat.schedule.interchange.icalendar_writer import write_icalendar
 from konkordat.schedule.interchange.programme import Programme
-from konkordat.schedule.slots import SLOT_PART
-from konkordat.schedule.times import Interval
 from konkordat.store.port import Reader, Span
 
 BYTES_MAX: Final = 64 << 20  # of one programme's sessions; ordinary ones take a few MiB
@@ -91,9 +92,10 @@ class Snapshot(Struct, frozen=True):
 async def snapshot(call: Call) -> Snapshot:
     """Read an event. Raises Problem not_found, too_large."""
     reader, tenant = call.front.gate.reader(), Tenant(call.tenant)
-    event = await _event(call, record_key(tenant, EVENTS, call.params["id"]))
+    event = await event_of(call)
     sessions = [record async for record in _all(reader, tenant, SESSIONS, event.key.id)]
-    keys = _referred(tenant, event, sessions)
+    claims = reader.claims_of([session.key for session in sessions])
+    keys = _referred(tenant, event, sessions, claims)
     others = reader.load(keys)
     venues = [
         record_key(tenant, "venues", view["venue"])
@@ -101,12 +103,13 @@ async def snapshot(call: Call) -> Snapshot:
         if view.get("venue")
     ]
     others |= reader.load(set(venues) - others.keys())
-    claims = reader.claims_of([session.key for session in sessions])
     alive = [others[key] for key in sorted(others) if others[key].alive]
     return Snapshot(event, sessions, claims, alive)
 
 
-async def _event(call: Call, key: RecordKey) -> Record:
+async def event_of(call: Call) -> Record:
+    """The event that the address names. Raises Problem not_found."""
+    key = record_key(call.tenant, EVENTS, call.params["id"])
     reader = call.front.gate.reader()
     found = reader.load([key]).get(key)
     if (found is None or not found.alive) and not await is_really_missing(call):
@@ -134,18 +137,24 @@ async def _all(reader: Reader, tenant: Tenant, collection: Collection, parent: s
         await asyncio.sleep(0)
 
 
-def _referred(tenant: Tenant, event: Record, sessions: Iterable[Record]) -> set[RecordKey]:
-    """The rooms, booths, speakers and venues that a programme names."""
+def _referred(
+    tenant: Tenant,
+    event: Record,
+    sessions: Iterable[Record],
+    claims: Mapping[RecordKey, list[DecidedClaim]],
+) -> set[RecordKey]:
+    """The rooms, booths, speakers and venues that a programme names, and the places that sessions were given."""
     keys = {record_key(tenant, "venues", id) for id in plain(event).get("venues") or ()}
     for session in sessions:
         view = plain(session)
         keys |= {record_key(tenant, "speakers", id) for id in view.get("speakers") or ()}
         slot = view.get("slot") or {}
-        keys |= {
-            record_key(tenant, f"{kind}s", slot[kind])
-            for kind in ("room", "booth")
-            if slot.get(kind)
-        }
+        kinds = [(kind, slot[kind]) for kind in ("room", "booth") if slot.get(kind)]
+        place = where(session, claims.get(session.key, ()))
+        if place is not None:
+            kind, _, id_ = place.name.partition("/")
+            kinds.append((kind, id_))
+        keys |= {record_key(tenant, f"{kind}s", id) for kind, id in kinds}
     return keys
 
 
@@ -165,16 +174,25 @@ class Export:
         self._media_type, self._write = WRITERS[format_]
 
     async def __call__(self, call: Call) -> Answer:
-        language = call.take_only("language").get("language")
+        query = call.take_only("language", "release")
+        language = query.get("language")
         if language is not None and not 2 <= len(language) <= 35:
             raise invalid("?language", "language is a BCP 47 tag, such as de or fr-CH.")
+        if "release" in query:
+            event = await event_of(call)
+            records, digest = frozen_records(call.front.gate.reader(), event.key, query["release"])
+            tag = f'"{digest}.{self._format}.{language or ""}"'
+            return await self._answer(call, tag, partial(self._write_records, records, language))
         found = await snapshot(call)
         tag = found.etag(self._format, language or "")
+        return await self._answer(call, tag, partial(self._written, found, language))
+
+    async def _answer(self, call: Call, tag: str, write: Callable[[], bytes]) -> Answer:
         headers: list[Header] = [(b"etag", tag.encode())]
         if tag in etags(call.header(b"if-none-match")):
             return answer(call, 304, headers=headers, cache=REVALIDATE)
         # A large programme takes a while to write; requests go on meanwhile.
-        body = await asyncio.to_thread(self._written, found, language)
+        body = await asyncio.to_thread(write)
         return answer(
             call, 200, body, media_type=self._media_type, headers=headers, cache=REVALIDATE
         )
@@ -192,6 +210,9 @@ class Export:
             sessions=sessions,
             revisions={session.key.id: revision(session) for session in found.sessions},
         )
+        return self._write_records(records, language)
+
+    def _write_records(self, records: Records, language: str | None) -> bytes:
         return self._write(collect_programme(records, language))
 
 
@@ -241,14 +262,13 @@ def _bookings(reader: Reader, found: Snapshot) -> Iterator[Booking]:
     for start in range(0, len(spans), SPANS_PER_READ):
         for decided in reader.claims_on(spans[start : start + SPANS_PER_READ]):
             by_owner.setdefault(decided.claim.id.owner, []).append(decided)
-    places = reader.claims_of(by_owner)
+    claims, records = reader.claims_of(by_owner), reader.load(by_owner)
     for owner, held in by_owner.items():
-        place = next((d for d in places.get(owner, ()) if d.claim.id.part == SLOT_PART), None)
-        if place is None or place.state is ClaimState.DISPLACED:
-            continue
-        names = tuple(dict.fromkeys(d.claim.resource.name.partition("/")[2] for d in held))
-        interval = Interval(place.claim.start_ms, place.claim.until_ms)
-        yield Booking(owner.id, place.claim.resource.name, names, interval)
+        record = records.get(owner)
+        place = where(record, claims.get(owner, ())) if record is not None else None
+        if place is not None:
+            names = tuple(dict.fromkeys(d.claim.resource.name.partition("/")[2] for d in held))
+            yield Booking(owner.id, place.name, names, place.place.interval)
 
 
 # Routes -------------------------------------------------------------------------------------------
@@ -264,13 +284,14 @@ def programme_routes() -> Iterator[Route]:
             doc=Doc(
                 tag="events", summary=f"The programme as {names[format_]}",
                 fields=(
-                    Field("language", "Which translation to prefer."), IF_NONE_MATCH, *CONSISTENCY,
+                    Field("language", "Which translation to prefer."), RELEASE, IF_NONE_MATCH,
+                    *CONSISTENCY,
                 ),
                 replies=(
                     Reply(200, "The programme.", None, media_type.decode(), ("ETag",)),
                     Reply(304, "Unchanged."),
                 ),
-                problems=("not_found", "too_large"),
+                problems=("not_found", "too_large", "not_yet_consistent"),
             ),
         )  # fmt: skip
     yield Route(

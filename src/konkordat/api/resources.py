@@ -71,6 +71,7 @@ PARENTS: Final[Mapping[str, Field]] = {
     "booths": VENUE,
     "registrations": SESSION,
     "holds": EVENT,
+    "releases": EVENT,
 }
 # Refusals that only writes of a collection meet.
 OWN_PROBLEMS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -309,7 +310,10 @@ def _options(call: Call) -> Options:
 def resource_routes() -> Iterator[Route]:
     """All routes of all collections."""
     for spec in COLLECTIONS.values():
-        yield from _routes(spec, Resource(spec))
+        # What never changes has a way of its own to be made (releases.py).
+        for route in _routes(spec, Resource(spec)):
+            if route.method == "GET" or not spec.is_frozen:
+                yield route
 
 
 def _routes(spec: CollectionSpec, resource: Resource) -> Iterator[Route]:

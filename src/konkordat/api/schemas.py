@@ -34,12 +34,32 @@ class SlotReason(Struct, frozen=True, forbid_unknown_fields=True):
     claims: tuple[Holder, ...]
 
 
+class ShownPlace(Struct, frozen=True, forbid_unknown_fields=True):
+    """A place that a session has beside what it asks for."""
+
+    local_start: f.LocalTime
+    time_zone: f.TimeZone
+    duration_minutes: int
+    start: Instant
+    end: Instant
+    room: f.Id | UnsetType = UNSET
+    booth: f.Id | UnsetType = UNSET
+    fold: int | UnsetType = UNSET
+
+
 class ShownSlot(Slot, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A session's place and time, and what became of it."""
 
-    state: Literal["tentative", "confirmed", "displaced", "released"]
+    state: Literal["tentative", "confirmed", "displaced", "released", "expired"]
     start: Instant | UnsetType = UNSET
     end: Instant | UnsetType = UNSET
+    granted: Annotated[
+        ShownPlace | UnsetType, Meta(description="What was granted, if it was an alternative.")
+    ] = UNSET
+    held: Annotated[
+        ShownPlace | UnsetType,
+        Meta(description="The place it keeps while a move is undecided, or after one was denied."),
+    ] = UNSET
     reason: SlotReason | UnsetType = UNSET
 
 
@@ -129,20 +149,25 @@ _TAIL = (
 )
 
 
-# What answers show of claims beside the fields of a body, by name (registry: `outcome`).
-_OUTCOMES: dict[str, tuple[str, Any] | tuple[str, Any, Any]] = {
-    "state": (
-        "state",
-        Annotated[
-            Literal["pending", "confirmed", "waitlisted", "displaced", "checked_in", "cancelled"],
-            Meta(
-                description="`pending` until it is decided. `displaced`: it was sold out when this was decided, and the"
-                " registration does not wait."
-            ),
-        ],
+_SeatsState = Annotated[
+    Literal["pending", "confirmed", "waitlisted", "displaced", "checked_in", "cancelled"],
+    Meta(
+        description="`pending` until it is decided. `displaced`: it was sold out when this was decided, and the"
+        " registration does not wait."
     ),
-    "seats_held": ("seats_held", Annotated[int, Meta(description="Seats that are confirmed.")]),
-    "reason": ("reason", SeatsReason | UnsetType, UNSET),
+]
+_NameState = Annotated[
+    Literal["tentative", "confirmed", "displaced"],
+    Meta(description="`displaced`: another release was given the name at the same time."),
+]
+# What answers show of claims beside the fields of a body (registry: `outcome`).
+_OUTCOMES: dict[str, tuple[Any, ...]] = {
+    "registrations": (
+        ("state", _SeatsState),
+        ("seats_held", Annotated[int, Meta(description="Seats that are confirmed.")]),
+        ("reason", SeatsReason | UnsetType, UNSET),
+    ),
+    "releases": (("state", _NameState),),
 }
 
 
@@ -153,7 +178,7 @@ def singular(spec: CollectionSpec) -> str:
 
 
 @cache
-def _shown(name: str, body: type[Struct], outcome: tuple[str, ...]) -> type[Struct]:
+def _shown(name: str, body: type[Struct], collection: str) -> type[Struct]:
     fields: list[Any] = [("id", f.Id)]
     for field in structs.fields(body):
         if field.name == "id":
@@ -163,7 +188,7 @@ def _shown(name: str, body: type[Struct], outcome: tuple[str, ...]) -> type[Stru
         fields.append((field.name, type_))
     return msgspec.defstruct(
         name,
-        [*fields, *[_OUTCOMES[part] for part in outcome], *_TAIL],
+        [*fields, *_OUTCOMES.get(collection, ()), *_TAIL],
         frozen=True,
         kw_only=True,
         forbid_unknown_fields=True,
@@ -174,7 +199,7 @@ def _shown(name: str, body: type[Struct], outcome: tuple[str, ...]) -> type[Stru
 
 def shown(spec: CollectionSpec) -> type[Struct]:
     """A record of the collection as answers show it."""
-    return _shown(spec.body.__name__.removesuffix("Body"), spec.body, spec.outcome)
+    return _shown(spec.body.__name__.removesuffix("Body"), spec.body, spec.name)
 
 
 @cache

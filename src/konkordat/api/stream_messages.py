@@ -20,7 +20,16 @@ SUB_CHARS_MAX: Final = 64
 
 SubName = Annotated[str, Meta(min_length=1, max_length=SUB_CHARS_MAX)]
 TypeName = Literal[
-    "events", "venues", "rooms", "booths", "speakers", "sessions", "attendees", "registrations"
+    "events",
+    "venues",
+    "rooms",
+    "booths",
+    "speakers",
+    "sessions",
+    "holds",
+    "attendees",
+    "registrations",
+    "releases",
 ]
 
 

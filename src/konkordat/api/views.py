@@ -7,26 +7,24 @@ A record's values are canonical JSON already, so an answer is put together from 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
+from konkordat.api.outcomes import OUTCOMES, outcome_of
+from konkordat.api.placed import claim_of, outcome, own_times, with_outcome
 from konkordat.kernel.claim import Claim, ClaimState, DecidedClaim
 from konkordat.kernel.hlc import ms_of
 from konkordat.kernel.ids import RecordKey, node_of
 from konkordat.kernel.record import Record
-from konkordat.replica.claims import HELD
-from konkordat.schedule.claims import CANCELLED, SEATS_PART, WAITLIST, value_of
 from konkordat.schedule.commands import etag
-from konkordat.schedule.registrations import CHECKED_IN
 from konkordat.schedule.registry import COLLECTIONS, CollectionSpec, FieldKind, FieldSpec
-from konkordat.schedule.slots import SLOT_PART, place_of
+from konkordat.schedule.slots import SLOT_PART, plan_of
 from konkordat.schedule.times import utc_text
 
 NULL: Final = b"null"
-HELD_SEATS_PART: Final = SEATS_PART + HELD  # seats kept while a change of how many was not granted
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 _skim: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _decode: Final = msgspec.json.Decoder().decode
@@ -65,7 +63,7 @@ class Form:
         if record.alive:
             parts += self._fields(record, claims)
             if self.spec.outcome:
-                parts.append(seats_json(record, claims))
+                parts.append(OUTCOMES[self.type](record, claims))
         parts.append(_tail(record, version_ or version(record, claims)))
         return b"".join(parts)
 
@@ -79,7 +77,7 @@ class Form:
             at = self._values.get(group)
             if at is not None:
                 if group == self.claim_group:
-                    value = with_state(value, claim_of(claims, group))
+                    value = with_outcome(value, record, claims)
                 parts[at] = self._prefixes[at] + value
                 continue
             name, dot, key = group.partition(".")
@@ -129,67 +127,24 @@ def readable(value: bytes) -> bytes:
 # Claims -------------------------------------------------------------------------------------------
 
 
-def claim_of(claims: Iterable[DecidedClaim], part: str) -> DecidedClaim | None:
-    """The claim on a place that a record makes through one of its groups."""
-    for decided in claims:
-        if decided.claim.id.part == part and decided.claim.quantity:
-            return decided
-    return None
-
-
-def with_state(slot: bytes, decided: DecidedClaim | None) -> bytes:
-    """A slot with what follows from it: when it is in UTC, and what became of its claim. A slot that claims nothing,
-    because its session is cancelled, is released."""
-    if not slot.endswith(b"}") or slot == b"{}":
-        return slot
-    state = ClaimState.RELEASED if decided is None else decided.state
-    extra = f',"state":"{state.value}"'
-    place = place_of(slot)
-    if place is not None:
-        start, until = place.interval.start_ms, place.interval.until_ms
-        extra += f',"start":"{instant(start)}","end":"{instant(until)}"'
-    if decided is not None and decided.state is ClaimState.DISPLACED:
-        extra += f',"reason":{reason(decided).decode()}'
-    return slot[:-1] + extra.encode() + b"}"
-
-
-def seats_json(record: Record, claims: Sequence[DecidedClaim]) -> bytes:
-    """What became of a registration: its state, how many seats it has, and why not as many as it wants."""
-    own = claim_of(claims, SEATS_PART)
-    having = own if own is not None and own.state is ClaimState.CONFIRMED else None
-    having = having or claim_of(claims, HELD_SEATS_PART)
-    shown: dict[str, Any] = {"state": _seats_state(record, own, having)}
-    shown["seats_held"] = 0 if having is None else having.claim.quantity
-    if own is not None and own.state is ClaimState.DISPLACED:
-        shown["reason"] = {"code": "sold_out"}  # not who has them: that is nobody's business
-    return b"," + _encode(shown)[1:-1]
-
-
-def _seats_state(record: Record, own: DecidedClaim | None, having: DecidedClaim | None) -> str:
-    if value_of(record, CANCELLED) is True:
-        return "cancelled"
-    if having is not None:
-        return "checked_in" if value_of(record, CHECKED_IN) is True else "confirmed"
-    if own is None or own.state is not ClaimState.DISPLACED:
-        return "pending"
-    return "waitlisted" if value_of(record, WAITLIST) is True else "displaced"
-
-
-def reason(decided: DecidedClaim) -> bytes:
-    """Why a claim lost its place: which claims stand there."""
-    claims = [{"type": id.owner.collection, "id": id.owner.id} for id in decided.against]
-    return _encode({"code": "slot_taken", "claims": claims})
-
-
 def version(record: Record, claims: Sequence[DecidedClaim] = ()) -> str:
     """The version that clients see, and the ETag without its quotes: what the record is, and what became of its slot,
     since others can change that."""
     base = etag(record)[1:-1]
-    decided = claim_of(claims, SLOT_PART) or claim_of(claims, SEATS_PART) if claims else None
-    if decided is None or decided.state is ClaimState.CONFIRMED:
+    shown = _outcome(record, claims) if claims else None
+    if shown is None:
         return base
-    outcome = repr((decided.state.value, decided.against)).encode()
-    return f"{base}.{hashlib.blake2b(outcome, digest_size=4).hexdigest()}"
+    return f"{base}.{hashlib.blake2b(repr(shown).encode(), digest_size=4).hexdigest()}"
+
+
+def _outcome(record: Record, claims: Sequence[DecidedClaim]) -> Any:
+    """What is shown of decisions beyond the record; None where it simply has what it asks for."""
+    own = claim_of(claims, SLOT_PART)
+    if own is not None:
+        wish = next(iter(plan_of(record).candidates), None)
+        plain = own.state is ClaimState.CONFIRMED and (wish is None or wish.is_at(own.claim))
+        return None if plain else outcome(claims)
+    return outcome_of(claims)
 
 
 def record_etag(tag: str) -> str:
@@ -198,20 +153,25 @@ def record_etag(tag: str) -> str:
     return f'{tag.partition(".")[0]}"' if "." in tag and tag.endswith('"') else tag
 
 
-def claim_view(claim: Claim) -> dict[str, Any]:
+def claim_view(claim: Claim, owner: Record | None = None) -> dict[str, Any]:
     """A claim for people and programs: who holds what, from when to when."""
+    own = own_times(owner, claim)
     return {
         "type": claim.id.owner.collection,
         "id": claim.id.owner.id,
         "resource": claim.resource.name,
-        "start": instant(claim.start_ms),
-        "end": instant(claim.until_ms),
+        "start": instant(own.start_ms),
+        "end": instant(own.until_ms),
     }
 
 
 FORMS: Final[Mapping[str, Form]] = {name: Form(spec) for name, spec in COLLECTIONS.items()}
 
 
+# Collections whose records have a title to show for them.
+TITLED: Final = frozenset(
+    {name for name, spec in COLLECTIONS.items() if any(f.name == "title" for f in spec.fields)}
+)
 # Collections of which answers show what became of a claim.
 CLAIMANTS: Final = frozenset({name for name, spec in COLLECTIONS.items() if spec.has_claims})
 

@@ -50,6 +50,7 @@ class Options(msgspec.Struct, frozen=True):
 
     dry_run: bool = False
     override: str = ""  # why a rule is overridden
+    together: bool = False  # the places asked for are granted all together or not at all
 
 
 def make_command(
@@ -67,7 +68,7 @@ def make_command(
     return Command(
         f"{caller.request_id}.{part}" if part else caller.request_id,
         caller.credential.id,
-        WriteCommand(tenant, tuple(operations), options.override),
+        WriteCommand(tenant, tuple(operations), options.override, options.together),
         caller.trace,
         mark,
         options.dry_run,
@@ -106,10 +107,11 @@ def _accepted(
 ) -> list[Written]:
     records: dict[RecordKey, Record] = {record.key: record for record in outcome.records}
     keys = [record_key(tenant, op.collection, op.id) for op in operations]
+    claims = _by_owner(outcome.claims)
     absent = [key for key in keys if key not in records]
     if absent:  # operations that changed nothing
         records |= reader.load(absent)
-    claims = _by_owner(outcome.claims)
+        claims |= reader.claims_of(absent)
     notes = outcome.notes if isinstance(outcome.notes, WriteNotes) else WriteNotes()
     result = []
     for number, key in enumerate(keys):
@@ -144,7 +146,7 @@ def _replayed(tenant: str, operations: Sequence[Operation], reader: Reader) -> l
     ]
 
 
-def _by_owner(claims: Iterable[DecidedClaim]) -> Mapping[RecordKey, list[DecidedClaim]]:
+def _by_owner(claims: Iterable[DecidedClaim]) -> dict[RecordKey, list[DecidedClaim]]:
     owners: dict[RecordKey, list[DecidedClaim]] = {}
     for decided in claims:
         owners.setdefault(decided.claim.id.owner, []).append(decided)

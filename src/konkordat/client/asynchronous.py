@@ -65,6 +65,7 @@ class AsyncClient:
         """
         self._core = Core(urls, key, retry=retry, allow_insecure=allow_insecure)
         self._tls = tls_context(ca)
+        self._timeout_s = timeout_s
         self._http = httpx.AsyncClient(
             verify=self._tls, timeout=timeouts(timeout_s), follow_redirects=False, mounts=DIRECT
         )
@@ -73,6 +74,7 @@ class AsyncClient:
         self.venues = AsyncRecords(self, "venues")
         self.rooms = AsyncRecords(self, "rooms")
         self.booths = AsyncRecords(self, "booths")
+        self.holds = AsyncRecords(self, "holds")
         self.speakers = AsyncRecords(self, "speakers")
         self.sessions = AsyncRecords(self, "sessions")
         self.attendees = AsyncRecords(self, "attendees")
@@ -182,9 +184,24 @@ class AsyncClient:
         steps = run_import(self._core, plan, dry_run=dry_run, on_progress=on_progress)
         return await self._run(steps)
 
-    async def export(self, event: str, format: str = "xml") -> bytes:
-        """An event's programme as xml (frab), json (frab) or ics."""
-        return await self._run(operations.schedule(self._core, event, format))
+    async def export(self, event: str, format: str = "xml", release: str = "") -> bytes:
+        """An event's programme as xml (frab), json (frab) or ics; a release of it, if one is named."""
+        return await self._run(operations.schedule(self._core, event, format, release))
+
+    async def release(
+        self, event: str, name: str, comment: str = "", **options: Unpack[WriteOptions]
+    ) -> Item:
+        """Freeze the programme under a name: the release, and what clashes in it. Raises Conflict if the event has such
+        a release. With `dry_run` only what clashes."""
+        return await self._run(operations.release(self._core, event, name, comment, options))
+
+    async def release_diff(self, event: str, before: str, after: str = "now") -> Item:
+        """What changed from one release to another, or to the present."""
+        return await self._run(operations.release_diff(self._core, event, before, after))
+
+    async def seats(self, session: str, **query: str) -> Item:
+        """How many of a session's seats are taken and left, with a page of its registrations."""
+        return await self._run(operations.seats(self._core, session, query))
 
     async def clashes(self, event: str) -> Item:
         """Soft rules that the programme breaks, such as a speaker in two places."""
@@ -298,7 +315,11 @@ class AsyncClient:
             await asyncio.sleep(wanted.seconds)
             return None
         request = self._http.build_request(
-            wanted.method, wanted.url, headers=dict(wanted.headers), content=wanted.body
+            wanted.method,
+            wanted.url,
+            headers=dict(wanted.headers),
+            content=wanted.body,
+            timeout=timeouts(self._timeout_s + wanted.patience_s),
         )
         try:
             response = await self._http.send(request, stream=True)

@@ -64,6 +64,7 @@ class Client:
         """
         self._core = Core(urls, key, retry=retry, allow_insecure=allow_insecure)
         self._tls = tls_context(ca)
+        self._timeout_s = timeout_s
         self._http = httpx.Client(
             verify=self._tls, timeout=timeouts(timeout_s), follow_redirects=False, mounts=DIRECT
         )
@@ -72,6 +73,7 @@ class Client:
         self.venues = Records(self, "venues")
         self.rooms = Records(self, "rooms")
         self.booths = Records(self, "booths")
+        self.holds = Records(self, "holds")
         self.speakers = Records(self, "speakers")
         self.sessions = Records(self, "sessions")
         self.attendees = Records(self, "attendees")
@@ -179,9 +181,24 @@ class Client:
         steps = run_import(self._core, plan, dry_run=dry_run, on_progress=on_progress)
         return self._run(steps)
 
-    def export(self, event: str, format: str = "xml") -> bytes:
-        """An event's programme as xml (frab), json (frab) or ics."""
-        return self._run(operations.schedule(self._core, event, format))
+    def export(self, event: str, format: str = "xml", release: str = "") -> bytes:
+        """An event's programme as xml (frab), json (frab) or ics; a release of it, if one is named."""
+        return self._run(operations.schedule(self._core, event, format, release))
+
+    def release(
+        self, event: str, name: str, comment: str = "", **options: Unpack[WriteOptions]
+    ) -> Item:
+        """Freeze the programme under a name: the release, and what clashes in it. Raises Conflict if the event has such
+        a release. With `dry_run` only what clashes."""
+        return self._run(operations.release(self._core, event, name, comment, options))
+
+    def release_diff(self, event: str, before: str, after: str = "now") -> Item:
+        """What changed from one release to another, or to the present."""
+        return self._run(operations.release_diff(self._core, event, before, after))
+
+    def seats(self, session: str, **query: str) -> Item:
+        """How many of a session's seats are taken and left, with a page of its registrations."""
+        return self._run(operations.seats(self._core, session, query))
 
     def clashes(self, event: str) -> Item:
         """Soft rules that the programme breaks, such as a speaker in two places."""
@@ -287,7 +304,11 @@ class Client:
             time.sleep(wanted.seconds)
             return None
         request = self._http.build_request(
-            wanted.method, wanted.url, headers=dict(wanted.headers), content=wanted.body
+            wanted.method,
+            wanted.url,
+            headers=dict(wanted.headers),
+            content=wanted.body,
+            timeout=timeouts(self._timeout_s + wanted.patience_s),
         )
         try:
             response = self._http.send(request, stream=True)

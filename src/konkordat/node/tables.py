@@ -18,7 +18,8 @@ LANGUAGES: Final = ("de", "fr", "it", "rm", "en")
 LANGUAGE_FIELDS: Final = frozenset(
     ("title", "subtitle", "abstract", "description", "name", "biography")
 )
-SLOT_PARTS: Final = tuple(field.name for field in structs.fields(Slot))
+# A hold is taken over by writing a slot, and is no part of it.
+SLOT_PARTS: Final = tuple(f.name for f in structs.fields(Slot) if f.name != "hold")
 
 
 def collection_views() -> tuple[CollectionView, ...]:

@@ -10,10 +10,12 @@ read, so that fields added to slots later do not make old and new nodes decide d
     session/<id>   the session's seats, claimed by registrations
     speaker/<id>   claims of quantity 0: never displaced, but found by time, which is how clashes are seen
     attendee/<id>  the same: an attendee's registrations
+    release/<event>/<name>  one: a release of that name
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -35,6 +37,8 @@ SPEAKERS: Final = Collection("speakers")
 ATTENDEES: Final = Collection("attendees")
 REGISTRATIONS: Final = Collection("registrations")
 HOLDS: Final = Collection("holds")
+RELEASES: Final = Collection("releases")
+RELEASE_PARTS: Final = Collection("release_parts")
 
 PLACED: Final = frozenset({SESSIONS, HOLDS})  # what claims a room or booth by its slot
 STATE: Final = Group("state")
@@ -48,6 +52,9 @@ WAITLIST: Final = Group("waitlist")
 CANCELLED: Final = Group("cancelled")
 EXPIRES_AT: Final = Group("expires_at")
 
+EVENT: Final = Group("event")
+NAME: Final = Group("name")
+NAME_PART: Final = "name"  # the part of a release's claim on its name
 SEATS_PART: Final = "seats"  # the part of a registration's claim on its session
 # Seats are taken as long as the session is, whenever that is: all claims on them overlap.
 SEATS_TIME: Final = (0, 1)
@@ -64,6 +71,7 @@ CLAIM_GROUPS: Final[Mapping[Collection, frozenset[Group]]] = {
     HOLDS: frozenset({SLOT, PLACING, EXPIRES_AT}),
     ROOMS: frozenset({MAX_CONCURRENT}),
     REGISTRATIONS: SEATS_GROUPS | {ATTENDEE},
+    RELEASES: frozenset({EVENT, NAME}),
 }
 NO_GROUPS: Final[frozenset[Group]] = frozenset()
 
@@ -74,6 +82,8 @@ def claims_of(record: Record) -> tuple[Claim, ...]:
         return ()
     if record.key.collection == REGISTRATIONS:
         return _seats_of(record)
+    if record.key.collection == RELEASES:
+        return _name_of(record)
     register = record.fields.get(SLOT) if record.key.collection in PLACED else None
     if register is None or is_cancelled(value_of(record, STATE)):
         return ()
@@ -121,6 +131,20 @@ def _seats_of(record: Record) -> tuple[Claim, ...]:
     return (made, Claim(ClaimId(key, name), Resource(key.tenant, name), *SEATS_TIME, 0, stamp))
 
 
+def _name_of(record: Record) -> tuple[Claim, ...]:
+    """A release claims its name among those of the event."""
+    register = record.fields.get(NAME)
+    event = value_of(record, EVENT)
+    name = None if register is None else decoded(register.value)
+    if register is None or not isinstance(name, str):
+        return ()
+    if not isinstance(event, str) or not valid_record_id(event):
+        return ()
+    own, resource = ClaimId(record.key, NAME_PART), release_name(event, name)
+    scarce = Resource(record.key.tenant, resource)
+    return (Claim(own, scarce, *SEATS_TIME, 1, register.stamp),)
+
+
 def speakers_in(value: bytes) -> tuple[str, ...]:
     """The speakers in a session's list, each once; none from what is no list of ids."""
     found = decoded(value)
@@ -143,6 +167,12 @@ def seats_name(session: str) -> str:
 def attendee_name(attendee: str) -> str:
     """The name of the resource by which an attendee's registrations are found."""
     return f"attendee/{attendee}"
+
+
+def release_name(event: str, name: str) -> str:
+    """The name of the resource that is a release's name. Hashed, since a peer may have any text there."""
+    digest = hashlib.blake2b(name.encode(errors="replace"), digest_size=12).hexdigest()
+    return f"release/{event}/{digest}"
 
 
 def quantity_of(value: Any) -> int | None:

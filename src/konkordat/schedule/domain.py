@@ -5,10 +5,12 @@ and two sessions may swap their rooms.
 
     operations → drafts          presence, conditions, bodies                    `Draft`
     drafts → foundations         what seats rest on stays
+    drafts → expiries            when holds end
     drafts → zones               every time zone is known
     drafts → references          what is referred to is there
     drafts → places              day, hours, room; what does not fit             `Places`
     drafts → registrations       seats that are left                             `Registrations`
+    drafts → names               releases of other names
     drafts → deletions           nothing that a session still needs
     drafts → writes and notes    soft clashes, effects
 """
@@ -27,7 +29,7 @@ from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 from konkordat.kernel.seat import SeatId, SeatSpec
 from konkordat.replica.domain import Records, View, Wanted, Writes
-from konkordat.schedule import claims, seats, wishes
+from konkordat.schedule import claims, rules, seats, wishes
 from konkordat.schedule.commands import (
     NULL,
     WARNINGS_MAX,
@@ -37,10 +39,12 @@ from konkordat.schedule.commands import (
     key_of,
 )
 from konkordat.schedule.drafts import Draft
+from konkordat.schedule.expiry import settle_expiry
 from konkordat.schedule.foundations import check_foundations, note_roster
 from konkordat.schedule.keys import SYSTEM_TENANT, collections_of
 from konkordat.schedule.places import Places, located
 from konkordat.schedule.registrations import Registrations
+from konkordat.schedule.releases import RESERVED_NAME
 from konkordat.schedule.rules import Found, references
 from konkordat.schedule.times import UnknownTimeZone, zone
 
@@ -55,6 +59,8 @@ class ScheduleDomain:
         collections = collections_of(command.tenant)
         for op in command.operations:
             yield key_of(command, op)
+            if op.hold:
+                yield RecordKey(command.tenant, claims.HOLDS, RecordId(op.hold))
             spec = collections[op.collection]
             for values in (op.groups, op.unit_patches):
                 for found in references(spec, values, values):
@@ -102,6 +108,9 @@ _PARENTS = {
     claims.ROOMS: Group("venue"),
     claims.BOOTHS: Group("venue"),
     claims.REGISTRATIONS: claims.SESSION,
+    claims.HOLDS: Group("event"),
+    claims.RELEASES: claims.EVENT,
+    claims.RELEASE_PARTS: claims.EVENT,
 }
 
 
@@ -121,10 +130,12 @@ class _Decision:
         refusal = (
             self._take_operations()
             or self._check_foundations()
+            or self._settle_expiries()
             or self._check_zones()
             or self._check_references()
             or self.places.settle()
             or self.registrations.settle()
+            or self._check_names()
             or self._check_deletions()
         )
         if refusal is not None:
@@ -153,6 +164,13 @@ class _Decision:
             if refusal is not None:
                 return located(refusal, draft.operation)
             note_roster(draft, self.view.roster)
+        return None
+
+    def _settle_expiries(self) -> Refusal | None:
+        for draft in self.drafts.values():
+            refusal = settle_expiry(draft, self.view.now_ms)
+            if refusal is not None:
+                return located(refusal, draft.operation)
         return None
 
     def _check_zones(self) -> Refusal | None:
@@ -199,6 +217,21 @@ class _Decision:
             record = self.view.record(key)
             self.seen[key] = record is not None and record.alive
         return self.seen[key]
+
+    def _check_names(self) -> Refusal | None:
+        """Whether a release has the name of another one of the event."""
+        for draft in self.drafts.values():
+            if draft.key.collection != claims.RELEASES or draft.was_alive or not draft.alive:
+                continue
+            event, name = (str(rules.read(draft.values, group)) for group in ("event", "name"))
+            resource = Resource(draft.key.tenant, claims.release_name(event, name))
+            held = self.view.granted(resource, *claims.SEATS_TIME)
+            if name == RESERVED_NAME or any(claim.id.owner != draft.key for claim in held):
+                detail = (
+                    f"The event has a release {name!r}. A release never changes; take another name."
+                )
+                return located(Refusal("release_exists", detail, "/name"), draft.operation)
+        return None
 
     # Deletions -----------------------------------------------------------------------------------
 

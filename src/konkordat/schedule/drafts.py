@@ -90,6 +90,11 @@ class Draft:
         self.values[group] = value
         self.claim_again(group)
 
+    def forget(self, group: Group) -> None:
+        """Leave a group out: it said how to write the record, and is no part of it."""
+        self.values.pop(group, None)
+        self.writes.pop(group, None)
+
     def clear(self, group: Group) -> None:
         """Take a group off the record."""
         self.values[group] = self.writes[group] = NULL

@@ -24,6 +24,9 @@ _WITH_SEATS: Final[frozenset[Collection]] = frozenset({VENUES, EVENTS})
 
 def check_foundations(draft: Draft) -> Refusal | None:
     """Whether what the draft becomes moves what a seat rests on."""
+    if draft.spec.is_frozen and draft.was_alive and not draft.is_as_it_was:
+        what = draft.key.collection.removesuffix("s").replace("_", " ")
+        return Refusal("frozen", f"The {what} {draft.key.id} never changes.")
     if not draft.alive or draft.base is None:
         return None
     if not draft.was_alive:

@@ -17,7 +17,13 @@ from msgspec import UNSET, Meta, Struct
 from konkordat.kernel.ids import NAME_PATTERN, Collection, Group, RecordKey, Tenant, record_key
 from konkordat.schedule import fields as f
 from konkordat.schedule.patches import patch_of
-from konkordat.schedule.registry import COLLECTIONS, CollectionSpec, FieldKind, FieldSpec
+from konkordat.schedule.registry import (
+    COLLECTIONS,
+    INNER_COLLECTIONS,
+    CollectionSpec,
+    FieldKind,
+    FieldSpec,
+)
 
 # Tenants that clients name do not begin with an underscore, so no key of a tenant ever reads here.
 SYSTEM_TENANT: Final = Tenant("_system")
@@ -60,6 +66,9 @@ SYSTEM_COLLECTIONS: Final[Mapping[str, CollectionSpec]] = {
 }
 
 
+_OF_TENANTS: Final[Mapping[str, CollectionSpec]] = {**COLLECTIONS, **INNER_COLLECTIONS}
+
+
 def api_key(id: str) -> RecordKey:
     """Where the record of an API key lives."""
     return record_key(SYSTEM_TENANT, API_KEYS, id)
@@ -67,4 +76,4 @@ def api_key(id: str) -> RecordKey:
 
 def collections_of(tenant: Tenant) -> Mapping[str, CollectionSpec]:
     """The collections that a tenant has."""
-    return SYSTEM_COLLECTIONS if tenant == SYSTEM_TENANT else COLLECTIONS
+    return SYSTEM_COLLECTIONS if tenant == SYSTEM_TENANT else _OF_TENANTS

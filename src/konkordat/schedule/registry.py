@@ -22,6 +22,7 @@ import msgspec
 from msgspec import UNSET, Struct, structs
 
 from konkordat.schedule.attendance import AttendeeBody, RegistrationBody, id_of_registration
+from konkordat.schedule.holds import HoldBody
 from konkordat.schedule.model import (
     BoothBody,
     EventBody,
@@ -31,6 +32,7 @@ from konkordat.schedule.model import (
     VenueBody,
 )
 from konkordat.schedule.patches import patch_of
+from konkordat.schedule.releases import ReleaseBody, ReleasePartBody
 
 # What the API adds to every answer; a client may send it back, and it is dropped before decoding.
 READ_ONLY_FIELDS: Final = frozenset(
@@ -82,6 +84,8 @@ class CollectionSpec(Struct, frozen=True):
     id_of: Callable[[Any], str] | None = None
     # What answers show of the claim that the record makes, beside the body. Sent back, it is ignored.
     outcome: tuple[str, ...] = ()
+    # Written once, then never changed nor deleted.
+    is_frozen: bool = False
 
     @property
     def has_claims(self) -> bool:
@@ -162,6 +166,21 @@ COLLECTIONS: Final[Mapping[str, CollectionSpec]] = {
             claim_group="slot",
             fixed=("event",),
         ),
+        _spec(
+            "holds",
+            HoldBody,
+            maps=("external_ids",),
+            units=("slot",),
+            references=(
+                ("/event", "events"),
+                ("/slot/room", "rooms"),
+                ("/slot/booth", "booths"),
+                ("/slot/alternatives/*/room", "rooms"),
+                ("/slot/alternatives/*/booth", "booths"),
+            ),
+            claim_group="slot",
+            fixed=("event",),
+        ),
         _spec("attendees", AttendeeBody, maps=("external_ids",)),
         structs.replace(
             _spec(
@@ -174,6 +193,18 @@ COLLECTIONS: Final[Mapping[str, CollectionSpec]] = {
             id_of=id_of_registration,
             outcome=("state", "seats_held", "reason"),
         ),
+        structs.replace(
+            _spec("releases", ReleaseBody, maps=(), references=(("/event", "events"),)),
+            outcome=("state",),
+            is_frozen=True,
+        ),
+    )
+}
+# Kept and replicated like the others, and shown only as what they are part of.
+INNER_COLLECTIONS: Final[Mapping[str, CollectionSpec]] = {
+    "release_parts": structs.replace(
+        _spec("release_parts", ReleasePartBody, maps=(), references=(("/event", "events"),)),
+        is_frozen=True,
     )
 }
 

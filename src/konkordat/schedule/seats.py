@@ -7,14 +7,16 @@ say who should hold it and how, from its next term on.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from konkordat.kernel.claim import Resource
 from konkordat.kernel.ids import (
+    Collection,
     Group,
     NodeName,
     RecordId,
     RecordKey,
+    Tenant,
     record_key,
     valid_name,
     valid_record_id,
@@ -22,10 +24,9 @@ from konkordat.kernel.ids import (
 from konkordat.kernel.record import Record
 from konkordat.kernel.seat import SEAT_ID_CHARS_MAX, Decide, SeatId, SeatSpec
 from konkordat.replica.domain import Records
-from konkordat.schedule.claims import EVENTS, SESSIONS, VENUES, capacity_owner, value_of
+from konkordat.schedule.claims import EVENT, EVENTS, SESSIONS, VENUES, capacity_owner, value_of
 
 VENUE: Final = Group("venue")
-EVENT: Final = Group("event")
 REGION: Final = Group("region")
 DECIDE: Final = Group("decide")
 FOUNDED: Final = Group("founded")  # version of the roster when the venue or event was made
@@ -34,16 +35,25 @@ NO_HOME: Final = NodeName("")  # no node is at home there: the seat falls to one
 
 
 def seat_for(resource: Resource, records: Records) -> SeatSpec | None:
-    """The seat of a room's or booth's venue, or of a session's event; None as long as one of the two is not here."""
+    """The seat of a room's or booth's venue, or of a session's or release's event; None as long as what tells is not
+    here."""
+    kind, _, rest = resource.name.partition("/")
+    if kind == "release":
+        return _seat_at(resource.tenant, EVENTS, rest.partition("/")[0], records)
     owner = capacity_owner(resource)
     site = records(owner) if owner is not None else None
     if site is None:
         return None
     collection, group = (EVENTS, EVENT) if site.key.collection == SESSIONS else (VENUES, VENUE)
-    decider = value_of(site, group)
+    return _seat_at(resource.tenant, collection, value_of(site, group), records)
+
+
+def _seat_at(
+    tenant: Tenant, collection: Collection, decider: Any, records: Records
+) -> SeatSpec | None:
     if not isinstance(decider, str) or not valid_record_id(decider):
         return None
-    found = records(RecordKey(resource.tenant, collection, RecordId(decider)))
+    found = records(RecordKey(tenant, collection, RecordId(decider)))
     return seat_of(found) if found is not None else None
 
 

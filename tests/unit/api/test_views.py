@@ -118,9 +118,11 @@ def test_answers_fit_what_the_document_says(forum: Programme, type_: str) -> Non
     )
     caller.post("/v2/sessions", forum.session(slot=slot))
     workshop = forum.make("sessions", **forum.session(seats=1))
+    forum.make("holds", event=forum.event, slot=forum.slot("12:00"))
     mila, noa = (forum.make("attendees", name=name) for name in ("Mila", "Noa"))
     caller.post("/v2/registrations", {"session": workshop, "attendee": mila})
     caller.post("/v2/registrations", {"session": workshop, "attendee": noa, "waitlist": True})
+    caller.post(f"/v2/events/{forum.event}/releases", {"name": "1.0"})
     page = msgspec.json.decode(
         caller.get(f"/v2/{type_}").content, type=schemas.page_of(COLLECTIONS[type_])
     )

@@ -158,6 +158,6 @@ def test_references_are_told_with_their_place_in_the_body() -> None:
     ]
 
 
-def test_the_slot_is_the_claim_of_a_session_and_nothing_else_claims() -> None:
+def test_slots_are_the_claims_of_sessions_and_holds_on_places() -> None:
     claiming = {name: spec.claim_group for name, spec in COLLECTIONS.items() if spec.claim_group}
-    assert claiming == {"sessions": "slot"}
+    assert claiming == {"sessions": "slot", "holds": "slot"}

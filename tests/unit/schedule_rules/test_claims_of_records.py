@@ -128,7 +128,13 @@ def test_a_resource_and_the_record_that_says_its_capacity_know_each_other() -> N
 def test_only_the_named_groups_can_change_claims() -> None:
     speakers = canonical.encode([uid("anna")])
     record = session(slot=canonical.encode(GOOD), speakers=speakers)
-    assert DOMAIN.claim_groups(Collection("sessions")) == {"slot", "placing", "state", "speakers", "seats"}
+    assert DOMAIN.claim_groups(Collection("sessions")) == {
+        "slot",
+        "placing",
+        "state",
+        "speakers",
+        "seats",
+    }
     assert DOMAIN.claim_groups(Collection("rooms")) == {"max_concurrent"}
     assert DOMAIN.claim_groups(Collection("venues")) == frozenset()
     other = session(slot=canonical.encode(GOOD), speakers=speakers, seats=b"3", track=b'"A"')

@@ -23,7 +23,7 @@ from konkordat.schedule.times import UnknownTimeZone, local_text, to_local, to_u
 Record = Mapping[str, Any]
 
 # A slot in these states holds no room, so it is not shown as if it did.
-_NOT_HELD: Final = frozenset(("displaced", "released"))
+_NOT_HELD: Final = frozenset(("displaced", "released", "expired"))
 
 
 class Records(Struct, frozen=True):
@@ -149,9 +149,13 @@ class _Collector:
         )
 
     def _placement(self, slot: Record | None) -> Placement | None:
-        """The slot in the event's zone; none if its room is not (or no longer) among the rooms."""
-        if not slot or slot.get("state") in _NOT_HELD:
+        """The place that the session has, in the event's zone; none if its room is not (any more) among the rooms."""
+        if not slot:
             return None
+        place = slot.get("held") or slot.get("granted")
+        if place is None and slot.get("state") in _NOT_HELD:
+            return None
+        slot = place or slot
         room = self.room_names.get(slot.get("room") or slot.get("booth") or "")
         if room is None:
             return None
