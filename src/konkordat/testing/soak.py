@@ -1,9 +1,11 @@
-"""The long campaign: seeds until the time is up, and one page about them.
+"""The long campaign: everything of the proof plan, in proportion to the time there is, and one page about it.
 
     python -m konkordat.testing.soak --minutes 30
 
-ends with the report, as text and (with --json FILE, or on the last line with --json -) as JSON, and exit status 1 if
-any judge found anything, a planted bug was not found, or something that must be met was never met.
+Short and long seeds, merge laws, the model of seats, crash images, failing disks, flipped bits, planted bugs and real
+processes share the cores. It tells how far it is while it runs, ends with the report as text and (with --json FILE, or
+on the last line with --json -) as JSON, and with exit status 1 if any judge found anything, a planted bug was not
+found, or something that must be met was never met.
 """
 
 from __future__ import annotations
@@ -13,30 +15,97 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from konkordat.testing.campaign import Report, campaign, find_planted, short_seeds
-from konkordat.testing.options import Options, drawn, drawn_long
+from konkordat.testing.soak_page import Page
+from konkordat.testing.soak_parts import (
+    LAWS,
+    Hunt,
+    Laws,
+    Outcome,
+    Piece,
+    Seed,
+    done,
+    pieces,
+    quotas,
+    seeds,
+)
 
 FIRST_SEED: Final = 1_000_000  # apart from the seeds of the tests, so that each run adds something
-LONG_EVERY: Final = 100  # one seed in so many is a long one
-BACKLOG_EVERY: Final = 1_000  # one in so many makes a node catch up with a backlog
-BACKLOG: Final = 100_000
 SECONDS_PER_MINUTE: Final = 60
+TELL_EVERY_S: Final = 15.0
+# Of the time spent so far, how much may have gone to everything but seeds before a seed is next.
+SHARE_OF_PIECES: Final = 0.5
+# Pieces begin only while there is this much of the time left: the longest take about a minute.
+LAST_PIECE_SHARE: Final = 0.12
 
 
-def seeds(first: int) -> Iterator[Options]:
-    """Short ones, now and then a long one, and rarely one with a great backlog."""
-    for number, options in enumerate(short_seeds(first)):
-        if number % BACKLOG_EVERY == BACKLOG_EVERY // 2:
-            yield drawn(options.seed, nodes=3, profile="quiet", backlog=BACKLOG)
-        elif number % LONG_EVERY == LONG_EVERY // 2:
-            yield drawn_long(options.seed)
+class Soak:
+    """Keeps every core busy until the time is up."""
+
+    def __init__(self, page: Page, todo: list[Piece], more: Iterator[Seed]) -> None:
+        self.page = page
+        self._todo = todo[::-1]
+        self._seeds = more
+        self._began_s = self._told_s = time.monotonic()
+        self._ends_s = self._began_s + SECONDS_PER_MINUTE * page.minutes
+        self._pieces_s = self._seeds_s = 0.0  # spent
+        self._running: dict[Future[tuple[Outcome, float]], Piece] = {}
+
+    def run(self) -> None:
+        with ProcessPoolExecutor(self.page.jobs) as pool:
+            while True:
+                while len(self._running) < self.page.jobs and (piece := self._next()) is not None:
+                    self._running[pool.submit(done, piece)] = piece
+                if not self._running:
+                    break
+                finished, _ = wait(self._running, TELL_EVERY_S, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    self._take(future)
+                self._tell()
+
+    def _next(self) -> Piece | None:
+        """A piece of the plan, or a seed: whichever had less than its share of the time."""
+        left_s = self._ends_s - time.monotonic()
+        spent = self._pieces_s + self._seeds_s
+        if left_s <= LAST_PIECE_SHARE * (self._ends_s - self._began_s):
+            self.page.left_over += sum(not isinstance(piece, Hunt) for piece in self._todo)
+            # Planted bugs are looked for however short the time is: without them nothing was shown.
+            self._todo = [piece for piece in self._todo if isinstance(piece, Hunt)]
+            if self._todo:
+                return self._todo.pop()
+        elif self._todo and self._pieces_s <= SHARE_OF_PIECES * spent:
+            return self._todo.pop()
+        if left_s <= 0:
+            return None
+        return next(self._seeds)
+
+    def _take(self, future: Future[tuple[Outcome, float]]) -> None:
+        piece = self._running.pop(future)
+        outcome, seconds = future.result()
+        if isinstance(piece, Seed):
+            self._seeds_s += seconds
         else:
-            yield options
+            self._pieces_s += seconds
+        failures = len(self.page.failures)
+        self.page.add(outcome)
+        for what in self.page.failures[failures:]:
+            _say(what)
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._told_s < TELL_EVERY_S:
+            return
+        self._told_s = now
+        page, parts = self.page, ", ".join(f"{n} {part}" for part, n in self.page.done.items() if n)
+        minutes = (now - self._began_s) / SECONDS_PER_MINUTE
+        state = f"{len(page.failures)} failures" if page.failures else "nothing found"
+        if page.planted:
+            parts = f"{sum(map(bool, page.planted.values()))} planted bugs, {parts}"
+        to_do = len(self._todo)
+        _say(f"{minutes:5.1f} of {page.minutes:g} min: {parts}; {to_do} pieces to do, {state}")
 
 
 def main(arguments: list[str]) -> int:
@@ -50,30 +119,21 @@ def main(arguments: list[str]) -> int:
         "--json", default="", help="where to write the report as JSON; - for the last line"
     )
     chosen = parser.parse_args(arguments)
-    until = time.monotonic() + SECONDS_PER_MINUTE * chosen.minutes
-    report = Report()
+    quota = quotas(chosen.minutes)
+    page = Page(chosen.minutes, chosen.jobs, quota)
+    todo = pieces(chosen.first_seed, quota, planted=not chosen.no_planted)
     if chosen.no_planted:
-        report.skipped.append("planted bugs")
-    else:
-        find_planted(report, _say)
-    campaign(seeds(chosen.first_seed), report, chosen.jobs, until, _say)
-    print(report.page())
-    _write(report, chosen.json)
-    return 1 if report.red else 0
-
-
-def _write(report: Report, to: str) -> None:
-    told: dict[str, Any] = msgspec.to_builtins(report)
-    told |= {
-        "red": report.red,
-        "missing": report.missing,
-        "events_per_second": round(report.events_per_second),
-    }
-    text = msgspec.json.encode(told).decode()
-    if to == "-":
-        print(text)
-    elif to:
-        Path(to).write_text(text + "\n", encoding="utf-8")
+        page.skip("planted bugs: not wanted")
+    if not LAWS.is_dir():
+        page.skip(f"merge laws: no {LAWS} here")
+        todo = [piece for piece in todo if not isinstance(piece, Laws)]
+    Soak(page, todo, seeds(chosen.first_seed, quota)).run()
+    print(page.text())
+    if chosen.json == "-":
+        print(page.json())
+    elif chosen.json:
+        Path(chosen.json).write_text(page.json() + "\n", encoding="utf-8")
+    return 1 if page.red else 0
 
 
 def _say(line: str) -> None:

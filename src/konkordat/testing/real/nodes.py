@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -44,6 +45,11 @@ def operator_key() -> OperatorKey:
     command = [sys.executable, "-m", "konkordat", "key", "new-admin", "--json"]
     done = subprocess.run(command, capture_output=True, check=True)  # noqa: S603 - our own program
     return msgspec.json.decode(done.stdout, type=OperatorKey)
+
+
+def with_us() -> list[str]:
+    """What a command begins with that must not outlive this process, however it ends."""
+    return ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 
 
 def free_ports(count: int) -> list[int]:
@@ -107,7 +113,7 @@ class RealNode:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KONKORDAT_")}
         command = [sys.executable, "-m", *self._program, str(self.folder / "node.toml")]
         self._process = subprocess.Popen(  # noqa: S603 - our own program
-            [*self._lines.prefix(self.number), *command],
+            [*with_us(), *self._lines.prefix(self.number), *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
