@@ -14,11 +14,17 @@ from konkordat.client import Client
 ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def run_export(connection: Connection, event: str, format_: str, output: Path | None) -> int:
-    """Write the programme to a file or to stdout."""
+def run_export(
+    connection: Connection, event: str, format_: str, output: Path | None, release: str = ""
+) -> int:
+    """Write the programme, or a release of it, to a file or to stdout."""
     with connection.client() as client:
-        id_ = event if ID.fullmatch(event) else event_id(client, event)
-        document = client.export(id_, format_)
+        document = client.export(event_id(client, event), format_, release)
+    return write_out(document, output)
+
+
+def write_out(document: bytes, output: Path | None) -> int:
+    """Write bytes to a file, or to stdout if none is named."""
     if output is None:
         sys.stdout.buffer.write(document)
         sys.stdout.buffer.flush()
@@ -28,7 +34,9 @@ def run_export(connection: Connection, event: str, format_: str, output: Path | 
 
 
 def event_id(client: Client, slug: str) -> str:
-    """The id of the event with a slug. Raises CommandError, naming those that there are."""
+    """The id of the event with a slug, or the id itself. Raises CommandError, naming those that there are."""
+    if ID.fullmatch(slug):
+        return slug
     slugs: list[str] = []
     for event in client.list("events", limit="200"):
         if event["slug"] == slug:

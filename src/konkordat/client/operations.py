@@ -120,10 +120,31 @@ def batch(
 # Whole documents ----------------------------------------------------------------------------------
 
 
-def schedule(core: Core, event: str, format: str) -> Steps[bytes]:
-    """An event's programme as xml (frab), json (frab) or ics."""
-    reply = yield from core.perform(Call("GET", _path("events", event, f"schedule.{format}")))
+def schedule(core: Core, event: str, format: str, release: str = "") -> Steps[bytes]:
+    """An event's programme, or a release of it, as xml (frab), json (frab) or ics."""
+    query = {"release": release} if release else {}
+    path = _path("events", event, f"schedule.{format}")
+    reply = yield from core.perform(Call("GET", path, query=query))
     return reply.body
+
+
+def release(core: Core, event: str, name: str, comment: str, options: WriteOptions) -> Steps[Item]:
+    """Freeze the programme under a name. Raises Conflict if the event has such a release."""
+    body = msgspec.json.encode({"name": name, "comment": comment})
+    path = _path("events", event, "releases")
+    return (yield from _item(core, write_call("POST", path, body, options)))
+
+
+def release_diff(core: Core, event: str, before: str, after: str) -> Steps[Item]:
+    """What changed from one release to another, or to "now"."""
+    path = _path("events", event, "releases", before, "diff", after)
+    return (yield from _item(core, Call("GET", path)))
+
+
+def seats(core: Core, session: str, query: Mapping[str, str]) -> Steps[Item]:
+    """A session's seats, with a page of its registrations."""
+    path = _path("sessions", session, "registrations")
+    return (yield from _item(core, Call("GET", path, query=query)))
 
 
 def audit(core: Core, query: Mapping[str, str], *below: str) -> Steps[Reply]:
