@@ -161,7 +161,8 @@ class TrialGate:
         self._feed(error or FeedGap())
 
     def _feed(self, item: Committed | Exception) -> None:
-        for queue, loop in self._feeds.items():
+        # A copy: tests break feeds from their own thread, while the loop's lets go of those that ended.
+        for queue, loop in list(self._feeds.items()):
             loop.call_soon_threadsafe(queue.put_nowait, item)
 
     # The rest ------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import zenoh
 
 from konkordat.kernel.digest import EMPTY
 from konkordat.kernel.hlc import Hlc
@@ -128,7 +129,9 @@ def test_what_is_malformed_or_of_somebody_else_is_dropped_with_its_reason(
         eventually(lambda: joined(geneva, "zurich") and joined(zurich, "geneva"))
         session = geneva.links._session
         assert session is not None
-        session.put(f"konkordat/summit/{key}", frame)
+        # Zenoh drops by default: on a busy machine the large frame would not even arrive.
+        wait = zenoh.CongestionControl.BLOCK
+        session.put(f"konkordat/summit/{key}", frame, congestion_control=wait)
         eventually(lambda: zurich.dropped(reason) == 1)
         geneva.links.broadcast(beat("geneva"))
         eventually(lambda: zurich.of(Received))
