@@ -43,6 +43,9 @@ class Send(NamedTuple):
     body: bytes | None
     # Read the body of a good answer later, piece by piece: hand the open response over as `Reply.handle`.
     is_streamed: bool = False
+    patience_s: float = (
+        0.0  # how much longer than others the answer may take: the node was asked to wait
+    )
 
 
 class Pause(NamedTuple):
@@ -215,7 +218,8 @@ class Core:
         began, failures, url = self._now(), 0, self.nodes.best()
         while True:
             address = url + call.path + _query(call.query)
-            got = yield Send(call.method, address, headers, call.body, call.is_streamed)
+            patience_s = max(0.0, call.wait_s or 0.0)
+            got = yield Send(call.method, address, headers, call.body, call.is_streamed, patience_s)
             assert got is not None
             if isinstance(got, Reply):
                 error = self._error_in(got, url)

@@ -20,7 +20,9 @@ class WriteOptions(TypedDict, total=False):
     )
     override: str  # why a rule that may be overridden is; kept in the audit trail
     dry_run: bool  # say what would happen, write nothing
-    wait_s: float  # how long the node may wait for what this client has seen elsewhere
+    # How long the node may wait until the claims of the write are decided (and for what this client has seen
+    # elsewhere); at most 30. What is not decided then comes back as `tentative`. Without it the answer comes at once.
+    wait_s: float
     idempotency_key: str  # made up if none is given; give one to repeat a write over processes
 
 
@@ -30,7 +32,7 @@ class BatchOptions(TypedDict, total=False):
     dry_run: bool
     include_data: bool  # give the records back
     override: str
-    wait_s: float
+    wait_s: float  # as of single writes: until the claims of all operations are decided
     idempotency_key: str
 
 
