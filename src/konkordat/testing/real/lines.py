@@ -116,8 +116,13 @@ def _unshare() -> list[str]:
 
 def go_inside(module: str, arguments: Sequence[str]) -> int:
     """Run a module in a network of its own, which ends with it; its exit status."""
-    command = [*_unshare(), sys.executable, "-m", module, *arguments]
+    command = [*with_us(), *_unshare(), sys.executable, "-m", module, *arguments]
     return subprocess.run(command, env={**os.environ, INSIDE: "1"}, check=False).returncode  # noqa: S603 - our own program
+
+
+def with_us() -> list[str]:
+    """What a command begins with that must not outlive this process, however it ends."""
+    return ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 
 
 def is_inside() -> bool:

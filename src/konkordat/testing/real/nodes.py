@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import selectors
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +19,7 @@ import httpx
 import msgspec
 
 from konkordat.kernel.ids import NodeName
-from konkordat.testing.real.lines import Lines
+from konkordat.testing.real.lines import Lines, with_us
 
 START_S: Final = 30.0  # a start takes under a second; several at once on a busy machine take longer
 STOP_S: Final = 30.0
@@ -45,11 +44,6 @@ def operator_key() -> OperatorKey:
     command = [sys.executable, "-m", "konkordat", "key", "new-admin", "--json"]
     done = subprocess.run(command, capture_output=True, check=True)  # noqa: S603 - our own program
     return msgspec.json.decode(done.stdout, type=OperatorKey)
-
-
-def with_us() -> list[str]:
-    """What a command begins with that must not outlive this process, however it ends."""
-    return ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 
 
 def free_ports(count: int) -> list[int]:
