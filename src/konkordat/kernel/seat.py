@@ -221,6 +221,9 @@ class Request(msgspec.Struct, frozen=True):
     wishes: tuple[Wish, ...] = ()
     frees: tuple[ClaimId, ...] = ()  # released by their owners, or expired
     again: bool = False  # decide though denied before: the waiting list moved up
+    # The time of these wishes was over before they were decided: denied, with nothing that stood in the way, and the
+    # places that the claims had are let go.
+    lapsed: bool = False
 
 
 class ClaimView(msgspec.Struct, frozen=True):

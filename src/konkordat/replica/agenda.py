@@ -60,10 +60,14 @@ class Agenda:
 
     def must_look_over(self, seat: SeatId) -> bool:
         """Whether places may be held that nobody wants any more, and of which nothing is on the agenda. Once asked, it
-        is supposed to be looked after."""
+        is supposed to be looked after, as long as we hold the seat."""
         must = seat not in self._looked_over
         self._looked_over.add(seat)
         return must
+
+    def not_ours(self, seat: SeatId) -> None:
+        """We do not hold the seat any more. What we let go may turn out to be void."""
+        self._looked_over.discard(seat)
 
     def take_frees(self, seat: SeatId) -> list[ClaimId]:
         """What is to be let go, by us who hold the seat."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from konkordat.kernel.claim import Claim, ClaimId, Resource
+from konkordat.kernel.hlc import Stamp
 from konkordat.kernel.seat import (
     BUNDLE_WISHES_MAX,
     Decision,
@@ -19,6 +20,7 @@ from konkordat.replica.commit import Commit
 from konkordat.replica.domain import Domain, Wanted
 
 SeatFor = Callable[[Resource, Commit], SeatId | None]
+Has = Callable[[Stamp], bool]  # whether the transaction of a stamp is here
 
 
 def wish_of(domain: Domain, id: ClaimId, commit: Commit) -> tuple[Claim, Wanted] | None:
@@ -40,11 +42,14 @@ def is_over(wanted: Wanted, now_ms: int) -> bool:
 class Decider:
     """What the holder of seats does in each commit."""
 
-    def __init__(self, domain: Domain, machine: Seats, agenda: Agenda, seat_for: SeatFor) -> None:
+    def __init__(
+        self, domain: Domain, machine: Seats, agenda: Agenda, seat_for: SeatFor, has: Has
+    ) -> None:
         self._domain = domain
         self._machine = machine
         self._agenda = agenda
         self._seat_for = seat_for
+        self._has = has
         self._deciding: set[SeatId] = set()
 
     def decide(self, commit: Commit) -> list[Decision]:
@@ -52,7 +57,9 @@ class Decider:
         decisions: list[Decision] = []
         for seat in self._machine.ids:
             if not self._machine.deciding(seat):
-                self._deciding.discard(seat)
+                if seat in self._deciding:
+                    self._deciding.remove(seat)
+                    self._agenda.not_ours(seat)
                 continue
             if seat not in self._deciding:
                 self._deciding.add(seat)
@@ -68,19 +75,37 @@ class Decider:
         held = self._machine.all_held(seat)
         commit.load(dict.fromkeys(id.owner for id in held))
         for id in held:
-            if self._wish(id, commit) is None:
+            wish = self._wish(id, commit)
+            if wish is None or is_over(wish[1], commit.now_ms):
                 self._agenda.let_go(seat, id)
 
     def _decide_for(self, seat: SeatId, commit: Commit) -> list[Decision]:
         agenda = self._agenda
-        let_go = agenda.take_frees(seat)
-        frees = [id for id in let_go if self._machine.held(seat, id)]
+        let_go = [id for id in agenda.take_frees(seat) if self._machine.held(seat, id)]
+        commit.load(dict.fromkeys(id.owner for id in let_go))
+        frees = [id for id in let_go if self._may_free(seat, id, commit)]
         asked = agenda.take_asked(seat)
         requests = [Request(frees=part) for part in _parts(frees)]
         requests += self._requests(seat, asked, commit)
         decisions = self._ask(seat, requests, commit) if requests else []
         again = self._waiting(seat, commit)
         return decisions + (self._ask(seat, again, commit) if again else [])
+
+    def _may_free(self, seat: SeatId, id: ClaimId, commit: Commit) -> bool:
+        """Whether its owner does not want the place any more, or may not have it."""
+        if not self._knows_wish(seat, id):
+            self._agenda.let_go(seat, id)  # to be looked at again
+            return False
+        wish = self._wish(id, commit)
+        if wish is None or is_over(wish[1], commit.now_ms):
+            return True
+        return self._seat_for(wish[0].resource, commit) != seat
+
+    def _knows_wish(self, seat: SeatId, id: ClaimId) -> bool:
+        """Whether we have the wish that was answered last. Another holder may have decided on what is still on its way
+        to us: what our record says then is older than that."""
+        answered = self._machine.answered_last(seat, id)
+        return answered is None or self._has(answered)
 
     def _ask(self, seat: SeatId, requests: Sequence[Request], commit: Commit) -> list[Decision]:
         before = [
@@ -99,17 +124,23 @@ class Decider:
     def _requests(self, seat: SeatId, ids: Iterable[ClaimId], commit: Commit) -> list[Request]:
         """Wishes in the order of their stamps; those that belong together as one."""
         ids = list(ids)
+        requests: list[Request] = []
         commit.load(dict.fromkeys(id.owner for id in ids))
         bundles: dict[object, list[Wish]] = {}
         found = [(wish, id) for id in ids if (wish := self._wish(id, commit)) is not None]
         for (claim, wanted), id in sorted(found, key=lambda each: each[0][0].order):
-            if self._seat_for(claim.resource, commit) != seat or is_over(wanted, commit.now_ms):
+            if self._seat_for(claim.resource, commit) != seat:
+                continue
+            if not self._knows_wish(seat, id):
+                self._agenda.undecided(seat, id)  # to be looked at again
+                continue
+            if is_over(wanted, commit.now_ms):
+                requests.append(Request((Wish(claim),), lapsed=True))
                 continue
             name: object = claim.stamp if wanted.together else id
             bundles.setdefault(name, []).append(
                 Wish(claim, self._of_seat(wanted.alternatives, seat, commit), wanted.replaces)
             )
-        requests: list[Request] = []
         for wishes in bundles.values():
             if len(wishes) <= BUNDLE_WISHES_MAX:
                 requests.append(Request(tuple(wishes)))

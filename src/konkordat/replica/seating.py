@@ -16,6 +16,7 @@ from typing import Final
 
 from konkordat.kernel.change import Change, Transaction
 from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
+from konkordat.kernel.hlc import Hlc, Stamp
 from konkordat.kernel.ids import NodeName, Origin, RecordKey, node_of, valid_record_id
 from konkordat.kernel.record import Record
 from konkordat.kernel.seat import (
@@ -27,6 +28,7 @@ from konkordat.kernel.seat import (
     SeatId,
     SeatSpec,
     UnreadableEntry,
+    Verdict,
 )
 from konkordat.protocol.seats.machine import Seats
 from konkordat.protocol.seats.rules import RULES, Rules
@@ -77,9 +79,10 @@ class Seating:
         self._machine = Seats(origin, NO_ROSTER, settings.seats, started_ms, rules)
         self._agenda = Agenda()
         self._seat_of: dict[Resource, SeatId] = {}
-        # Where a claim that went to another seat still has a place.
-        self._moved: dict[ClaimId, SeatId] = {}
-        self._decider = Decider(domain, self._machine, self._agenda, self._seat_for)
+        # Which seats ever granted a claim a place: one that went to another seat may still have it.
+        self._granted_by: dict[ClaimId, dict[SeatId, None]] = {}
+        self._latest: dict[Origin, Hlc] = {}  # of each log, as far as we have it
+        self._decider = Decider(domain, self._machine, self._agenda, self._seat_for, self._has)
         self._touched: dict[ClaimId, None] = {}
         self._rosters: dict[int, Roster] = {}
         self._conflict = False
@@ -105,6 +108,7 @@ class Seating:
 
     def admitted(self, transaction: Transaction, at: At) -> None:
         """A transaction stands in a log: ours or a peer's. In the order of each log."""
+        self._latest[at.origin] = transaction.hlc
         for change in transaction.changes:
             if is_entries(change):
                 self._take(change, at, transaction.hlc >> 16)
@@ -119,7 +123,7 @@ class Seating:
             return
         for entry in entries:
             self._machine.applied(entry, at)
-            self._note_opening(entry, at, at_ms)
+            self._note(entry, at, at_ms)
             if at.origin != self._origin and isinstance(entry, Decision | Opening):
                 self._owed[node_of(at.origin)] = None
 
@@ -141,7 +145,7 @@ class Seating:
             # What needs nobody else's acknowledgement is final with the commit that decides it.
             entries += [*decided, *self._machine.due(now_ms, self._heard)]
         for entry in entries:
-            self._note_opening(entry, At(self._origin, frontier.get(self._origin, 0) + 1), now_ms)
+            self._note(entry, At(self._origin, frontier.get(self._origin, 0) + 1), now_ms)
         yield from entry_changes(entries)
 
     def take_changes(self, commit: Commit, now_ms: int) -> None:
@@ -167,6 +171,8 @@ class Seating:
             if before is not None:
                 self._agenda.settled(before, id)
                 self._agenda.let_go(before, id)
+            for seat in self._granted_elsewhere(id, before):
+                self._agenda.let_go(seat, id)
         for seat, id in self._agenda.take_expired(now_ms):
             if self._machine.held(seat, id) is not None:
                 self._agenda.let_go(seat, id)
@@ -179,9 +185,8 @@ class Seating:
             return
         if before is not None and before != seat:
             self._agenda.settled(before, id)
-            self._moved[id] = before
         self._agenda.undecided(seat, id)
-        if id in self._moved or self._machine.is_told(seat, id):
+        if self._granted_elsewhere(id, seat) or self._machine.is_told(seat, id):
             self._touched[id] = None  # else the index has it as it is: tentative
 
     def refresh(self, commit: Commit, now_ms: int) -> None:
@@ -252,10 +257,30 @@ class Seating:
         elif roster.version > self._machine.roster.version:
             self._machine.roster_changed(roster)
 
-    def _note_opening(self, entry: Entry, at: At, at_ms: int) -> None:
+    def _note(self, entry: Entry, at: At, at_ms: int) -> None:
         if isinstance(entry, Opening):
             self.opened_ms[(entry.seat, entry.term)] = at_ms
             self.notes.append(Opened(entry.seat, entry.term, at.origin, at_ms))
+        elif isinstance(entry, Decision):
+            self._note_rulings(entry)
+
+    def _note_rulings(self, decision: Decision) -> None:
+        """Which seat decides a resource is told by its decisions too, also when the record that told it is gone."""
+        for ruling in decision.rulings:
+            self._seat_of.setdefault(ruling.claim.resource, decision.seat)
+            if ruling.verdict is Verdict.GRANTED:
+                self._granted_by.setdefault(ruling.claim.id, {})[decision.seat] = None
+
+    def _has(self, stamp: Stamp) -> bool:
+        """True if the transaction of that stamp is here: its log grows in order of stamps."""
+        origin = stamp.origin
+        if origin == self._origin:
+            return True
+        if origin not in self._latest:
+            seq = self._store.frontier().get(origin, 0)
+            rows = self._store.batches(origin, seq - 1, 1) if seq else ()
+            self._latest[origin] = rows[0].last_hlc if rows else Hlc(0)
+        return self._latest[origin] >= stamp.hlc
 
     # The index -----------------------------------------------------------------------------------
 
@@ -279,9 +304,12 @@ class Seating:
             agenda.settled(seat, id)
         if state is ClaimState.CONFIRMED:
             place = view.holds or claim
-            self._come_over(id)
+            for other in self._granted_elsewhere(id, seat):
+                self._agenda.let_go(other, id)  # the new seat confirmed it
             if expires_ms:
                 agenda.expires(expires_ms, seat, id)
+        elif state is ClaimState.DISPLACED and expires_ms and not view.against:
+            state = ClaimState.EXPIRED  # before it was decided
         elif state is ClaimState.DISPLACED and wanted.waits:
             agenda.wait(seat, id, claim.resource)
         elif state is ClaimState.RELEASED and is_over(wanted, now_ms):
@@ -292,23 +320,22 @@ class Seating:
         else:
             book.withdraw(held_id(id))
 
-    def _held_elsewhere(self, id: ClaimId, seat: SeatId) -> Claim | None:
-        before = self._moved.get(id)
-        if before is None or before == seat:
-            return None
-        held = self._machine.held(before, id)
-        return self._machine.state(before, id, held.stamp).holds if held is not None else None
+    def _granted_elsewhere(self, id: ClaimId, seat: SeatId | None) -> list[SeatId]:
+        """Other seats at which it has a place, as far as decided."""
+        granted_by = self._granted_by.get(id, ())
+        return [other for other in granted_by if other != seat and self._machine.held(other, id)]
 
-    def _come_over(self, id: ClaimId) -> None:
-        """The new seat confirmed it; the old place can go."""
-        before = self._moved.pop(id, None)
-        if before is not None:
-            self._agenda.let_go(before, id)
+    def _held_elsewhere(self, id: ClaimId, seat: SeatId) -> Claim | None:
+        """The place that it finally has at another seat."""
+        for other in self._granted_by.get(id, ()):
+            holds = self._machine.finally_holds(other, id) if other != seat else None
+            if holds is not None:
+                return holds
+        return None
 
     def _is_ruled(self, seat: SeatId, claim: Claim) -> bool:
         """Decided, though perhaps not finally."""
-        ruled = self._machine.rulings(seat, claim.id)
-        return bool(ruled) and ruled[-1].ruling.claim.stamp == claim.stamp
+        return self._machine.answered(seat, claim.id, claim.stamp) is not None
 
     # Start ---------------------------------------------------------------------------------------
 
@@ -321,6 +348,8 @@ class Seating:
             self._machine.applied(said.entry, said.at)
             if isinstance(said.entry, Opening):
                 self.opened_ms[(said.entry.seat, said.entry.term)] = said.hlc >> 16
+            elif isinstance(said.entry, Decision):
+                self._note_rulings(said.entry)
         self._machine.reached(self._store.frontier())
         for seat in self._machine.ids:
             self._machine.take_touched(seat)  # the index has it

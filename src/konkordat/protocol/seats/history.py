@@ -38,15 +38,18 @@ class Term(msgspec.Struct):
     key: TermKey
     opening: Opening
     seq: int  # of the opening, in the holder's log
-    decided: list[int] = []  # batch numbers of decisions, ascending, with repetitions
-    decisions: list[Decision] = []  # beside `decided`
+    # Batch numbers of decisions that are not settled, ascending, with repetitions; and those decisions.
+    decided: list[int] = []
+    decisions: list[Decision] = []
+    last_decided: int = 0  # of all, settled or not
     final_upto: int = (
         0  # highest number a Finality of this term names; 0: not even the opening is final
     )
 
-    def upto(self, cutoff: int) -> list[Decision]:
-        """The decisions in batches up to and with the cut-off."""
-        return self.decisions[: bisect_right(self.decided, cutoff)]
+    def settle(self, upto: int) -> None:
+        """Forget the decisions in batches up to that one: they are settled."""
+        count = bisect_right(self.decided, upto)
+        del self.decided[:count], self.decisions[:count]
 
 
 class Standing(NamedTuple):
@@ -122,6 +125,7 @@ class History:
         if term is None:
             return "not_the_holder"
         term.decided.append(at.seq)
+        term.last_decided = at.seq
         term.decisions.append(entry)
         return ""
 

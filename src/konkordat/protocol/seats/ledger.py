@@ -1,12 +1,16 @@
 """What was decided of each claim, by the decisions that count, and which places are taken by it.
 
-Built anew when another term rules, extended by one decision at a time otherwise.
+What is settled can never be void, so only what came of it is kept, not how. What is not may have to be undone when
+another term rules: those decisions are kept, in order, each with what it changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
+
+import msgspec
 
 from konkordat.kernel.claim import Claim, ClaimId, Resource
 from konkordat.kernel.hlc import Stamp
@@ -22,10 +26,48 @@ class Position(NamedTuple):
     key: TermKey
     seq: int
 
+    def is_up_to(self, other: Position) -> bool:
+        """It counts before another one, or is that one: terms count one after the other."""
+        if self.key == other.key:
+            return self.seq <= other.seq
+        return self.key.term < other.key.term
+
 
 class Ruled(NamedTuple):
     ruling: Ruling
     at: Position
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """What came of a claim."""
+
+    verdict: Verdict
+    stamp: Stamp  # of the wish that was answered last
+    holds: Claim | None  # the place it has, also while a later wish of it was denied
+    against: tuple[ClaimId, ...] = ()
+
+    def after(self, ruling: Ruling) -> Settled:
+        """What comes of it by one more ruling."""
+        return settled(ruling, self.holds)
+
+
+def settled(ruling: Ruling, holds: Claim | None = None) -> Settled:
+    """What comes of a claim that had a place, or none, by a ruling."""
+    match ruling.verdict:
+        case Verdict.GRANTED:
+            return Settled(Verdict.GRANTED, ruling.claim.stamp, ruling.claim)
+        case Verdict.DENIED:
+            return Settled(Verdict.DENIED, ruling.claim.stamp, holds, ruling.against)
+        case Verdict.FREED:
+            return Settled(Verdict.FREED, ruling.claim.stamp, None)
+
+
+class _Taken(NamedTuple):
+    """A decision that counts and is not settled, with the places as they were before it."""
+
+    decision: Decision
+    at: Position
+    before: tuple[tuple[ClaimId, Claim | None], ...]
 
 
 class Ledger:
@@ -35,20 +77,66 @@ class Ledger:
         self._rules = rules
         self._places: dict[Resource, Places] = {}
         self._held: dict[ClaimId, Claim] = {}
-        self.ruled: dict[ClaimId, list[Ruled]] = {}  # in the order of deciding
+        self._tail: deque[_Taken] = deque()
+        self.unsettled: dict[ClaimId, list[Ruled]] = {}  # rulings of the tail, in order
+        self.settled: dict[ClaimId, Settled] = {}
+        self.counted = 0  # decisions that were taken and not undone
 
     def take(self, decision: Decision, at: Position) -> None:
         """A decision that counts, in the order of terms and logs."""
+        before: list[tuple[ClaimId, Claim | None]] = []
         for ruling in decision.rulings:
-            self.ruled.setdefault(ruling.claim.id, []).append(Ruled(ruling, at))
+            id = ruling.claim.id
+            before.append((id, self._held.get(id)))
+            self.unsettled.setdefault(id, []).append(Ruled(ruling, at))
             match ruling.verdict:
                 case Verdict.GRANTED:
-                    self._let_go(ruling.claim.id)
+                    self._let_go(id)
                     self._hold(ruling.claim)
                 case Verdict.FREED:
-                    self._let_go(ruling.claim.id)
+                    self._let_go(id)
                 case Verdict.DENIED:
                     pass
+        self._tail.append(_Taken(decision, at, tuple(before)))
+        self.counted += 1
+
+    def undo(self) -> list[ClaimId]:
+        """Take back everything that is not settled; the claims concerned."""
+        while self._tail:
+            for id, claim in reversed(self._tail.pop().before):
+                self._let_go(id)
+                if claim is not None:
+                    self._hold(claim)
+            self.counted -= 1
+        concerned, self.unsettled = list(self.unsettled), {}
+        return concerned
+
+    def settle(self, upto: Position) -> list[ClaimId]:
+        """Everything up to there, and all of earlier terms, is settled; the claims concerned."""
+        concerned: list[ClaimId] = []
+        while self._tail and self._tail[0].at.is_up_to(upto):
+            for ruling in self._tail.popleft().decision.rulings:
+                id = ruling.claim.id
+                concerned.append(id)
+                before = self.settled.get(id)
+                self.settled[id] = before.after(ruling) if before else settled(ruling)
+                waiting = self.unsettled[id]
+                del waiting[0]
+                if not waiting:
+                    del self.unsettled[id]
+        return concerned
+
+    def preset(self, id: ClaimId, known: Settled) -> None:
+        """What is known to be settled, before any decision is taken."""
+        assert not self._tail
+        self.settled[id] = known
+        if known.holds is not None:
+            self._hold(known.holds)
+
+    def forget(self, id: ClaimId) -> None:
+        """Nobody asks for the claim any more, and it has no place."""
+        if id not in self._held and id not in self.unsettled:
+            self.settled.pop(id, None)
 
     def held(self, id: ClaimId) -> Claim | None:
         """The place that the claim has by what was decided so far, final or not."""
@@ -58,11 +146,22 @@ class Ledger:
         """Every claim that has a place."""
         return list(self._held)
 
-    def answered(self, id: ClaimId, stamp: Stamp) -> Ruling | None:
-        """The latest ruling, if it is on the wish of that stamp."""
-        ruled = self.ruled.get(id)
-        latest = ruled[-1].ruling if ruled else None
-        return latest if latest is not None and latest.claim.stamp == stamp else None
+    def answered(self, id: ClaimId, stamp: Stamp) -> Verdict | None:
+        """The latest verdict, final or not, if it is on the wish of that stamp."""
+        ruled = self.unsettled.get(id)
+        if ruled:
+            latest = ruled[-1].ruling
+            return latest.verdict if latest.claim.stamp == stamp else None
+        known = self.settled.get(id)
+        return known.verdict if known is not None and known.stamp == stamp else None
+
+    def answered_last(self, id: ClaimId) -> Stamp | None:
+        """The wish of the claim that was answered last, finally or not."""
+        ruled = self.unsettled.get(id)
+        if ruled:
+            return ruled[-1].ruling.claim.stamp
+        known = self.settled.get(id)
+        return known.stamp if known is not None else None
 
     # Deciding ------------------------------------------------------------------------------------
 
@@ -73,6 +172,8 @@ class Ledger:
         frees = [id for id in request.frees if id in self._held]
         if not wishes and not frees:
             return ()
+        if request.lapsed:
+            return tuple(self._lapse(wishes))
         trial = _Trial(self)
         rulings = [Ruling(Verdict.FREED, trial.release(id)) for id in frees]
         # A swap needs every old place out of the way before any new one is looked for.
@@ -89,9 +190,17 @@ class Ledger:
         let_go = [Ruling(Verdict.FREED, claim) for claim in trial.replaced(wishes)]
         return (*rulings, *let_go, *granted)
 
+    def _lapse(self, wishes: Iterable[Wish]) -> Iterator[Ruling]:
+        """Their time is over: nothing stands in the way, and nothing is granted."""
+        for wish in wishes:
+            held = self._held.get(wish.claim.id)
+            if held is not None:
+                yield Ruling(Verdict.FREED, held)
+            yield Ruling(Verdict.DENIED, wish.claim)
+
     def _is_answered(self, claim: Claim, again: bool) -> bool:
-        ruling = self.answered(claim.id, claim.stamp)
-        return ruling is not None and not (again and ruling.verdict is Verdict.DENIED)
+        verdict = self.answered(claim.id, claim.stamp)
+        return verdict is not None and not (again and verdict is Verdict.DENIED)
 
     def rivals(self, claim: Claim, capacity: int) -> tuple[ClaimId, ...]:
         """What stands in the way of a claim now."""

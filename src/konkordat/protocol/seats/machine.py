@@ -11,7 +11,7 @@ A claim is answered as `state` says only after that commit is durable. Heartbeat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from konkordat.kernel.claim import Claim, ClaimId, Resource
@@ -30,12 +30,13 @@ from konkordat.kernel.seat import (
     Roster,
     SeatId,
     SeatSpec,
+    Verdict,
     Vote,
 )
 from konkordat.protocol.seats.acknowledgements import Acknowledgements
 from konkordat.protocol.seats.elections import Elections
 from konkordat.protocol.seats.finality import finality
-from konkordat.protocol.seats.ledger import Ruled
+from konkordat.protocol.seats.ledger import Settled
 from konkordat.protocol.seats.patience import Heard, Patience, SeatSettings
 from konkordat.protocol.seats.rosters import Rosters
 from konkordat.protocol.seats.rules import RULES, Rules
@@ -89,7 +90,6 @@ class Seats:
     def applied(self, entry: Entry, at: At) -> None:
         """An entry stands in a log. In the order of each log; logs among each other in any order."""
         seat = self._seat(entry.seat)
-        before = seat.history.final_of(entry.term, at.origin)
         code = seat.history.take(entry, at)
         if code:
             self._refuse(code, entry, at)
@@ -104,7 +104,7 @@ class Seats:
             case Decision():
                 seat.book(entry, at)
             case Finality():
-                seat.finished(entry, at, before)
+                seat.finished()
             case Vote():
                 if not self._rosters.was_ever_member(at.origin):
                     self._refuse(
@@ -229,9 +229,29 @@ class Seats:
         latest = self._seats[id].latest
         return latest.key.holder if latest else None
 
-    def rulings(self, id: SeatId, claim: ClaimId) -> Sequence[Ruled]:
-        """All that was decided of a claim by decisions that count, final or not; for the audit."""
-        return self._seats[id].ledger.ruled.get(claim, ())
+    def answered(self, id: SeatId, claim: ClaimId, stamp: Stamp) -> Verdict | None:
+        """The latest verdict on the wish that the claim made with this stamp, final or not; for whoever decides."""
+        return self._seats[id].ledger.answered(claim, stamp)
+
+    def answered_last(self, id: SeatId, claim: ClaimId) -> Stamp | None:
+        """The stamp of the wish that was answered last, finally or not."""
+        return self._seats[id].ledger.answered_last(claim)
+
+    def finally_holds(self, id: SeatId, claim: ClaimId) -> Claim | None:
+        """The place that a claim has for good."""
+        return self._seats[id].holds(claim)
+
+    def counted(self, id: SeatId) -> int:
+        """How many decisions count, of those that were told since this machine was made."""
+        return self._seats[id].ledger.counted
+
+    def preset(self, id: SeatId, claim: ClaimId, known: Settled) -> None:
+        """What is settled by decisions that are not told again. Before the first entry."""
+        self._seat(id).ledger.preset(claim, known)
+
+    def forget(self, id: SeatId, claim: ClaimId) -> None:
+        """Nobody asks for the claim any more."""
+        self._seats[id].ledger.forget(claim)
 
     def tenures(self, id: SeatId) -> list[Tenure]:
         """The terms that count, latest first."""

@@ -15,14 +15,13 @@ from konkordat.kernel.seat import (
     ClaimView,
     Decide,
     Decision,
-    Finality,
     Handover,
     SeatId,
     SeatSpec,
     Verdict,
 )
 from konkordat.protocol.seats.history import History, Term, TermKey
-from konkordat.protocol.seats.ledger import Ledger, Position, Ruled
+from konkordat.protocol.seats.ledger import Ledger, Position, Settled, settled
 from konkordat.protocol.seats.patience import Patience
 from konkordat.protocol.seats.rules import Rules
 
@@ -83,12 +82,13 @@ class Seat:
         ruling = self.history.ruling(frontier)
         if ruling is self.ruling:
             return
-        self.touched.update(self.ledger.ruled)
-        self.ruling, self.ledger = ruling, Ledger(self._rules)
+        self.touched.update(self.ledger.undo())
+        self.ruling = ruling
         if ruling is not None:
             for step in reversed(list(self.history.chain(ruling))):
                 self._replay(step.term, step.cutoff)
-        self.touched.update(self.ledger.ruled)
+        self.touched.update(self.ledger.unsettled)
+        self._settle()
 
     def _replay(self, term: Term, cutoff: int) -> None:
         for seq, decision in zip(term.decided, term.decisions, strict=True):
@@ -102,35 +102,52 @@ class Seat:
             self.ledger.take(decision, Position(ruling.key, at.seq))
             if at.seq <= self.final_of(ruling):  # else nothing may be told of it yet
                 self.touched.update(r.claim.id for r in decision.rulings)
+                self._settle()
 
-    def finished(self, entry: Finality, at: At, before: int) -> None:
-        """More became final: what, in this term and, with its opening, in those that it adopts."""
-        if not before:
-            self.touched.update(self.ledger.ruled)
+    def finished(self) -> None:
+        """More became final."""
+        self._settle()
+
+    def _settle(self) -> None:
+        """Of what a majority has, keep what came of it, and forget the decisions. By the rules no later term can make
+        them void, so there is nothing to undo."""
+        if self.ruling is None:
             return
-        term = self.history.terms[TermKey(entry.term, at.origin)]
-        for decision in term.upto(entry.upto)[len(term.upto(before)) :]:
-            self.touched.update(ruling.claim.id for ruling in decision.rulings)
+        chain = list(self.history.chain(self.ruling))
+        latest = next((n for n, step in enumerate(chain) if step.term.final_upto), None)
+        if latest is None:
+            return
+        for term, cutoff in chain[latest + 1 :]:
+            term.settle(cutoff)
+        term = chain[latest].term
+        term.settle(term.final_upto)
+        self.touched.update(self.ledger.settle(Position(term.key, term.final_upto)))
 
     # What may be told -----------------------------------------------------------------------------
 
     def view(self, claim: ClaimId, stamp: Stamp) -> ClaimView:
         """Of the wish that the claim made with this stamp: only what is final."""
-        ruled = self._last_final(claim)
-        holds = self._holds(claim)
-        if ruled is None or ruled.ruling.claim.stamp != stamp:
-            return ClaimView(ClaimState.TENTATIVE, holds)
-        match ruled.ruling.verdict:
+        told = self._told(claim)
+        if told is None:
+            return ClaimView(ClaimState.TENTATIVE)
+        if told.stamp != stamp:
+            return ClaimView(ClaimState.TENTATIVE, told.holds)
+        match told.verdict:
             case Verdict.GRANTED:
-                return ClaimView(ClaimState.CONFIRMED, holds)
+                return ClaimView(ClaimState.CONFIRMED, told.holds)
             case Verdict.DENIED:
-                return ClaimView(ClaimState.DISPLACED, holds, ruled.ruling.against)
+                return ClaimView(ClaimState.DISPLACED, told.holds, told.against)
             case Verdict.FREED:
-                return ClaimView(ClaimState.RELEASED, holds)
+                return ClaimView(ClaimState.RELEASED)
 
     def is_told(self, claim: ClaimId) -> bool:
         """Something of the claim is final."""
-        return self._last_final(claim) is not None
+        return self._told(claim) is not None
+
+    def holds(self, claim: ClaimId) -> Claim | None:
+        """The place that the claim finally has."""
+        told = self._told(claim)
+        return told.holds if told is not None else None
 
     def final_upto(self) -> FinalUpto | None:
         """The latest point up to which all is final."""
@@ -145,7 +162,7 @@ class Seat:
     def final_of(self, term: Term) -> int:
         """Up to where the term's own decisions are final; 0: not even its opening."""
         if self._rules.holder_alone(term.opening.decide):
-            return max(term.decided[-1] if term.decided else 0, term.seq)
+            return max(term.last_decided, term.seq)
         return term.final_upto
 
     def tenures(self) -> list[Tenure]:
@@ -163,19 +180,17 @@ class Seat:
             for term, _cutoff in self.history.chain(self.ruling)
         ]
 
+    def _told(self, claim: ClaimId) -> Settled | None:
+        """What came of a claim by all that is final: what is settled, and what a holder alone makes final."""
+        told = self.ledger.settled.get(claim)
+        for ruled in self.ledger.unsettled.get(claim, ()):
+            if not self._is_final(ruled.at):
+                break
+            told = told.after(ruled.ruling) if told else settled(ruled.ruling)
+        return told
+
     def _is_final(self, at: Position) -> bool:
         upto = self.final_upto()
         if upto is not None and at.key.term < upto.term:
             return True
         return at.seq <= self.final_of(self.history.terms[at.key])
-
-    def _last_final(self, claim: ClaimId) -> Ruled | None:
-        ruled = self.ledger.ruled.get(claim, ())
-        return next((r for r in reversed(ruled) if self._is_final(r.at)), None)
-
-    def _holds(self, claim: ClaimId) -> Claim | None:
-        """The place of the last final ruling that gave or took one."""
-        for ruled in reversed(self.ledger.ruled.get(claim, ())):
-            if ruled.ruling.verdict is not Verdict.DENIED and self._is_final(ruled.at):
-                return ruled.ruling.claim if ruled.ruling.verdict is Verdict.GRANTED else None
-        return None

@@ -148,9 +148,6 @@ class Nodes:
         decided = sum(
             isinstance(e, Decision) for log in node.logs for b in log for e in self._batches[b]
         )
-        counted = {
-            ruled.at for claim in self.scope.claims for ruled in seats.rulings(SEAT, claim.id)
-        }
         return Facts(
             node,
             tuple(map(len, node.logs)),
@@ -159,7 +156,7 @@ class Nodes:
             any(isinstance(entry, Opening) for entry in own),
             self._awaits(node, seats),
             seats.deciding(SEAT),
-            decided > len(counted),
+            decided > seats.counted(SEAT),
         )
 
     def _awaits(self, node: Node, seats: Seats) -> int | None:
