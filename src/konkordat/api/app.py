@@ -27,6 +27,7 @@ from konkordat.api.gate import Gate
 from konkordat.api.history import history_routes
 from konkordat.api.hub import Hub
 from konkordat.api.key_admin import key_routes
+from konkordat.api.occurrences import occurrences_route
 from konkordat.api.openapi import document
 from konkordat.api.problems import TABLE, Problem
 from konkordat.api.programmes import programme_routes
@@ -87,6 +88,7 @@ def all_routes(hub: Hub) -> list[Route]:
         *resource_routes(),
         *registration_routes(),
         free_route(),
+        occurrences_route(),
         *history_routes(),
         *programme_routes(),
         *release_routes(),

@@ -34,7 +34,13 @@ from konkordat.api.writing import (
     written,
 )
 from konkordat.replica.messages import Command
-from konkordat.schedule.commands import OnConflict, Operation, OpName
+from konkordat.schedule.commands import (
+    OnConflict,
+    Operation,
+    OpName,
+    ShownOccurrence,
+    SkippedOccurrence,
+)
 
 # As HTTP has it: PUT makes what is not there. The domain calls that an upsert.
 OPS: Final[dict[str, OpName]] = {
@@ -59,6 +65,7 @@ class BatchOperation(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         "booths",
         "speakers",
         "sessions",
+        "series",
         "holds",
         "attendees",
         "registrations",
@@ -105,6 +112,8 @@ class OperationResult(Struct, frozen=True):
     replayed: bool | UnsetType = UNSET
     warnings: tuple[WarningShown, ...] | UnsetType = UNSET
     dropped_slot: DroppedSlotShown | UnsetType = UNSET
+    occurrences: tuple[ShownOccurrence, ...] | UnsetType = UNSET
+    skipped: tuple[SkippedOccurrence, ...] | UnsetType = UNSET
     data: dict[str, Any] | UnsetType = UNSET
     problem: ProblemDocument | UnsetType = UNSET
 

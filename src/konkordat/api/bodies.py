@@ -18,7 +18,7 @@ from konkordat.schedule.fields import UUID7_PATTERN
 from konkordat.schedule.registry import COLLECTIONS, READ_ONLY_FIELDS, CollectionSpec
 
 # What answers show and nobody can set; sent back, it is ignored, so that what was read can be written.
-SHOWN_ONLY: Final = READ_ONLY_FIELDS | {"warnings", "dropped_slot"}
+SHOWN_ONLY: Final = READ_ONLY_FIELDS | {"warnings", "dropped_slot", "occurrences", "skipped"}
 SLOT_SHOWN_ONLY: Final = frozenset({"state", "start", "end", "granted", "held", "reason"})
 ETAGS_MAX: Final = 20  # of an If-Match
 

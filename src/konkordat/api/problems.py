@@ -109,6 +109,14 @@ TABLE: Final[Mapping[str, Entry]] = {
         "Too many places are asked for together",
         "Ask for at most 64 together, or without `together`.",
     ),
+    "bad_recurrence": Entry(
+        422,
+        "The rule of the series does not make sense here",
+        "Use FREQ, INTERVAL, BYDAY and one of COUNT and UNTIL; the slot is the first occurrence.",
+    ),
+    "too_many_occurrences": Entry(
+        422, "The series is too long", "Make several series of at most 64 occurrences."
+    ),
     "bad_expiry": Entry(
         422,
         "The hold would end in the past, or too late",

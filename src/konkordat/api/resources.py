@@ -71,11 +71,13 @@ PARENTS: Final[Mapping[str, Field]] = {
     "booths": VENUE,
     "registrations": SESSION,
     "holds": EVENT,
+    "series": EVENT,
     "releases": EVENT,
 }
 # Refusals that only writes of a collection meet.
 OWN_PROBLEMS: Final[Mapping[str, tuple[str, ...]]] = {
     "sessions": ("slot_taken", "outside_event", "hold_expired", "seats_below_registered"),
+    "series": ("slot_taken", "outside_event", "bad_recurrence", "too_many_occurrences"),
     "holds": ("slot_taken", "outside_event", "bad_expiry"),
     "registrations": (
         *("sold_out", "not_registrable", "beyond_capacity", "already_registered", "not_confirmed"),
@@ -85,8 +87,8 @@ WRITE_FIELDS: Final = (
     Field("dry_run", "`true`: say what would happen, write nothing.", bool),
     Field(
         "on_conflict",
-        "What to do with a slot that is taken: `fail` (409, the default), `tentative` (write it; it will be displaced)"
-        " or `without_slot` (write the rest).",
+        "What to do with a slot that is taken: `fail` (409, the default), `tentative` (write it; it waits for the"
+        " place), `without_slot` (write the rest) or `skip_occurrence` (of a series, leave that one out).",
     ),
     Field("override", "Why a rule that may be overridden is; kept in the audit trail."),
 )

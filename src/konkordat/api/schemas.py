@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from konkordat.api.problems import FieldError
 from konkordat.schedule import fields as f
+from konkordat.schedule.commands import ShownOccurrence, SkippedOccurrence
 from konkordat.schedule.model import Slot
 from konkordat.schedule.registry import CollectionSpec
 
@@ -147,6 +148,11 @@ _TAIL = (
     ("warnings", tuple[WarningShown, ...] | UnsetType, UNSET),
     ("dropped_slot", DroppedSlotShown | UnsetType, UNSET),
 )
+# What the answer to a write of a series adds.
+_SERIES = (
+    ("occurrences", tuple[ShownOccurrence, ...] | UnsetType, UNSET),
+    ("skipped", tuple[SkippedOccurrence, ...] | UnsetType, UNSET),
+)
 
 
 _SeatsState = Annotated[
@@ -173,22 +179,27 @@ _OUTCOMES: dict[str, tuple[Any, ...]] = {
 
 def singular(spec: CollectionSpec) -> str:
     """One of them, for summaries: "a session"."""
-    name = spec.name.removesuffix("s")
+    name = "series" if spec.name == "series" else spec.name.removesuffix("s")
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 @cache
-def _shown(name: str, body: type[Struct], collection: str) -> type[Struct]:
+def _shown(name: str, body: type[Struct], collection: str, claim_group: str | None) -> type[Struct]:
     fields: list[Any] = [("id", f.Id)]
     for field in structs.fields(body):
         if field.name == "id":
             continue
-        type_ = ShownSlot | None if field.name == "slot" else field.type
+        type_ = ShownSlot | None if field.name == claim_group else field.type
         # A record that is only partly here, while batches are on their way, shows null.
         fields.append((field.name, type_))
     return msgspec.defstruct(
         name,
-        [*fields, *_OUTCOMES.get(collection, ()), *_TAIL],
+        [
+            *fields,
+            *_OUTCOMES.get(collection, ()),
+            *_TAIL,
+            *(_SERIES if collection == "series" else ()),
+        ],
         frozen=True,
         kw_only=True,
         forbid_unknown_fields=True,
@@ -199,7 +210,8 @@ def _shown(name: str, body: type[Struct], collection: str) -> type[Struct]:
 
 def shown(spec: CollectionSpec) -> type[Struct]:
     """A record of the collection as answers show it."""
-    return _shown(spec.body.__name__.removesuffix("Body"), spec.body, spec.name)
+    name = spec.body.__name__.removesuffix("Body")
+    return _shown(name, spec.body, spec.name, spec.claim_group)
 
 
 @cache

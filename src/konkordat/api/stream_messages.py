@@ -26,6 +26,7 @@ TypeName = Literal[
     "booths",
     "speakers",
     "sessions",
+    "series",
     "holds",
     "attendees",
     "registrations",

@@ -6,7 +6,7 @@ Shared by single requests, batches and streams, so that a write means the same w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, assert_never
 
 import msgspec
@@ -23,7 +23,7 @@ from konkordat.kernel.ids import RecordKey, Tenant, record_key
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 from konkordat.replica.messages import Accepted, Command, Outcome, Replayed
-from konkordat.schedule.commands import Operation, WriteCommand, WriteNotes
+from konkordat.schedule.commands import Operation, SeriesNote, WriteCommand, WriteNotes
 from konkordat.store.port import Reader
 
 REASON_CHARS_MAX: Final = 500  # of an override; it stands in the audit trail for ever
@@ -84,6 +84,7 @@ class Written(msgspec.Struct, frozen=True):
     effect: str = ""  # created, updated, deleted, unchanged; "" of a repeated request
     warnings: tuple[Any, ...] = ()
     dropped_slot: Any = None
+    series: SeriesNote | None = None
     is_replayed: bool = False
 
 
@@ -126,6 +127,7 @@ def _accepted(
                 effect,
                 warnings,
                 dropped,
+                next((s for s in notes.series if s.operation == number), None),
             )
         )
     return result
@@ -237,6 +239,10 @@ def remarks_json(done: Written) -> bytes:
             "in_the_way": dropped.in_the_way,
         }
         parts += b',"dropped_slot":' + _encode(view)
+    if done.series is not None:
+        parts += b',"occurrences":' + _encode(done.series.occurrences)
+        if done.series.skipped:
+            parts += b',"skipped":' + _encode(done.series.skipped)
     return parts
 
 

@@ -74,6 +74,7 @@ class AsyncClient:
         self.venues = AsyncRecords(self, "venues")
         self.rooms = AsyncRecords(self, "rooms")
         self.booths = AsyncRecords(self, "booths")
+        self.series = AsyncRecords(self, "series")
         self.holds = AsyncRecords(self, "holds")
         self.speakers = AsyncRecords(self, "speakers")
         self.sessions = AsyncRecords(self, "sessions")

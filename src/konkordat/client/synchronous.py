@@ -73,6 +73,7 @@ class Client:
         self.venues = Records(self, "venues")
         self.rooms = Records(self, "rooms")
         self.booths = Records(self, "booths")
+        self.series = Records(self, "series")
         self.holds = Records(self, "holds")
         self.speakers = Records(self, "speakers")
         self.sessions = Records(self, "sessions")

@@ -19,7 +19,7 @@ from konkordat.kernel.record import Record
 from konkordat.schedule.registry import COLLECTIONS, CollectionSpec, FieldKind, to_groups
 
 OpName = Literal["create", "put", "patch", "upsert", "delete"]
-OnConflict = Literal["fail", "tentative", "without_slot"]
+OnConflict = Literal["fail", "tentative", "without_slot", "skip_occurrence"]
 Effect = Literal["created", "updated", "deleted", "unchanged"]
 
 WARNINGS_MAX: Final = 100  # in the notes of one command; nobody reads more, and `truncated` says so
@@ -39,8 +39,8 @@ class Operation(Struct, frozen=True):
     cleared_maps: tuple[str, ...] = ()  # fields of which every key is cleared ("subtitle": null)
     if_match: tuple[str, ...] = ()  # ETags as sent, or "*"; empty: no condition
     if_none_match_any: bool = False  # If-None-Match: *
-    # What to do with a slot that does not fit: refuse the command, write it and let it be displaced, or write the
-    # rest without it.
+    # What to do with a slot that does not fit: refuse the command; write it and wait for the place; write the rest
+    # without it; of a series, leave that occurrence out.
     on_conflict: OnConflict = "fail"
     hold: str = ""  # id of a hold whose place the slot takes over
 
@@ -60,7 +60,7 @@ class WriteCommand(Struct, frozen=True):
 class WriteWarning(Struct, frozen=True):
     """A soft rule that what was written breaks. Nothing was refused."""
 
-    code: str  # speaker_clash | room_too_small
+    code: str  # speaker_clash | speaker_unavailable | speaker_gap | room_too_small …
     detail: str
     operation: int  # index in the command
     pointer: str  # into the operation's body
@@ -80,6 +80,30 @@ class DroppedSlot(Struct, frozen=True):
     in_the_way: tuple[str, ...] = ()  # the sessions that are there
 
 
+class SkippedOccurrence(Struct, frozen=True):
+    """An occurrence of a series that was left out."""
+
+    recurrence_id: str
+    code: str
+    detail: str
+    in_the_way: tuple[str, ...] = ()  # ids of what is there
+
+
+class ShownOccurrence(Struct, frozen=True):
+    """An occurrence of a series, and its session."""
+
+    recurrence_id: str
+    session: str
+
+
+class SeriesNote(Struct, frozen=True):
+    """What became of a series."""
+
+    operation: int
+    occurrences: tuple[ShownOccurrence, ...]
+    skipped: tuple[SkippedOccurrence, ...] = ()
+
+
 class WriteNotes(Struct, frozen=True):
     """What a command's answer says besides the records. One effect for each operation, in order."""
 
@@ -87,6 +111,7 @@ class WriteNotes(Struct, frozen=True):
     warnings: tuple[WriteWarning, ...] = ()
     dropped_slots: tuple[DroppedSlot, ...] = ()
     truncated: bool = False  # there were more warnings
+    series: tuple[SeriesNote, ...] = ()
 
 
 def operation(

@@ -5,6 +5,7 @@ and two sessions may swap their rooms.
 
     operations → drafts          presence, conditions, bodies                    `Draft`
     drafts → foundations         what seats rest on stays
+    drafts → series              a session for each occurrence                   `Expansion`
     drafts → expiries            when holds end
     drafts → zones               every time zone is known
     drafts → references          what is referred to is there
@@ -42,10 +43,12 @@ from konkordat.schedule.drafts import Draft
 from konkordat.schedule.expiry import settle_expiry
 from konkordat.schedule.foundations import check_foundations, note_roster
 from konkordat.schedule.keys import SYSTEM_TENANT, collections_of
-from konkordat.schedule.places import Places, located
+from konkordat.schedule.people import People
+from konkordat.schedule.places import Places
 from konkordat.schedule.registrations import Registrations
 from konkordat.schedule.releases import RESERVED_NAME
-from konkordat.schedule.rules import Found, references
+from konkordat.schedule.rules import Found, located, references
+from konkordat.schedule.series import SERIES, Expansion
 from konkordat.schedule.times import UnknownTimeZone, zone
 
 TIME_ZONE: Final = Group("time_zone")
@@ -109,6 +112,7 @@ _PARENTS = {
     claims.BOOTHS: Group("venue"),
     claims.REGISTRATIONS: claims.SESSION,
     claims.HOLDS: Group("event"),
+    SERIES: Group("event"),
     claims.RELEASES: claims.EVENT,
     claims.RELEASE_PARTS: claims.EVENT,
 }
@@ -123,13 +127,16 @@ class _Decision:
         self.drafts: dict[RecordKey, Draft] = {}
         self.effects: list[Effect] = []
         self.seen: dict[RecordKey, bool] = {}  # which records that are referred to are alive
+        self.series = Expansion(command, view, self.drafts)
         self.places = Places(command, view, self.drafts)
         self.registrations = Registrations(command, view, self.drafts)
+        self.people = People(view, self.drafts, self.places)
 
     def decide(self) -> Writes | Refusal:
         refusal = (
             self._take_operations()
             or self._check_foundations()
+            or self.series.settle()
             or self._settle_expiries()
             or self._check_zones()
             or self._check_references()
@@ -140,6 +147,7 @@ class _Decision:
         )
         if refusal is not None:
             return self._located(refusal)
+        self.series.except_skipped()
         written = (draft.write() for draft in self.drafts.values())
         writes = tuple([write for write in written if write is not None])
         return Writes(writes, self._notes(), self.command.override_reason)
@@ -255,7 +263,7 @@ class _Decision:
     # The answer ----------------------------------------------------------------------------------
 
     def _notes(self) -> WriteNotes:
-        warnings = self.places.warnings()
+        warnings = [*self.places.warnings(), *self.people.warnings()]
         keys = [key_of(self.command, op) for op in self.command.operations]
         effects: list[Effect] = [
             "unchanged" if self.drafts[key].is_as_it_was else effect
@@ -266,6 +274,7 @@ class _Decision:
             tuple(warnings[:WARNINGS_MAX]),
             tuple(self.places.dropped),
             len(warnings) > WARNINGS_MAX,
+            self.series.notes(),
         )
 
     def _located(self, refusal: Refusal) -> Refusal:

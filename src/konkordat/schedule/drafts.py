@@ -38,7 +38,9 @@ class Draft:
         "deletes",
         "hold",
         "key",
+        "occurrence",
         "operation",
+        "skipped",
         "spec",
         "values",
         "writes",
@@ -58,6 +60,8 @@ class Draft:
         self.writes: dict[Group, bytes] = {}
         self.deletes = False
         self.hold = ""  # id of the hold whose place its slot takes over
+        self.occurrence = ""  # of a series that makes it: its wall time by the rule
+        self.skipped: Refusal | None = None  # why it is not written after all
         self.operation = 0  # index of the last operation on it, for pointing at
         self._dirty = False  # an operation has already changed it
         self._again: set[Group] = set()  # written as they are, see `claim_again`
@@ -89,6 +93,12 @@ class Draft:
             return
         self.values[group] = value
         self.claim_again(group)
+
+    def skip(self, why: Refusal) -> None:
+        """Leave the record as it was."""
+        self.skipped = why
+        self.alive = self.was_alive
+        self.writes.clear()
 
     def forget(self, group: Group) -> None:
         """Leave a group out: it said how to write the record, and is no part of it."""
@@ -124,6 +134,8 @@ class Draft:
 
     def write(self) -> Write | None:
         """What the command writes of this record; None if nothing."""
+        if self.skipped is not None:
+            return None
         if self.deletes:
             return Write(self.key, {}, True)
         return None if self.is_as_it_was else Write(self.key, self._changes())

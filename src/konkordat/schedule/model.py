@@ -128,6 +128,10 @@ class EventBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[f.Id, ...], Meta(max_length=1_000, description="Ids of the venues it takes place at.")
     ] = ()
     state: f.EventState = "draft"
+    speaker_gap_minutes: Annotated[
+        f.BufferMinutes,
+        Meta(description="Between two sessions of a speaker; less is warned of."),
+    ] = 0
     region: Annotated[
         f.Slug | None,
         Meta(description="Name of the node that decides who gets seats.", examples=["lausanne"]),
@@ -222,6 +226,18 @@ class BoothBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     external_ids: f.ExternalIds = field(default_factory=dict)
 
 
+class Available(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A time at which somebody can come, in wall time."""
+
+    local_start: f.LocalTime
+    local_end: f.LocalTime
+    time_zone: f.TimeZone
+
+    def __post_init__(self) -> None:
+        if self.local_end <= self.local_start:
+            raise ValueError("An availability ends after it starts")
+
+
 class SpeakerBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A person on stage."""
 
@@ -230,6 +246,13 @@ class SpeakerBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     biography: f.Descriptions = field(default_factory=dict)
     email: f.Email | None = None
     affiliation: f.Label | None = None
+    availability: Annotated[
+        tuple[Available, ...],
+        Meta(
+            max_length=f.AVAILABILITY_MAX,
+            description="When they can come; none given: always. Sessions at other times are warned of.",
+        ),
+    ] = ()
     links: Annotated[tuple[Link, ...], Meta(max_length=f.LINKS_MAX)] = ()
     external_ids: f.ExternalIds = field(default_factory=dict)
 
@@ -262,6 +285,13 @@ class SessionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Annotated[int, Meta(ge=0, le=f.PEOPLE_MAX, description="Places to register for.")] | None
     ) = None
     url: Annotated[f.Url | None, Meta(description="Its public page.")] = None
+    series: Annotated[
+        f.Id | None, Meta(description="The series it is an occurrence of; it cannot be changed.")
+    ] = None
+    recurrence_id: Annotated[
+        f.LocalTime | None,
+        Meta(description="Which occurrence: its wall time by the rule, wherever it is by now."),
+    ] = None
     links: Annotated[tuple[Link, ...], Meta(max_length=f.LINKS_MAX)] = ()
     attachments: Annotated[tuple[Attachment, ...], Meta(max_length=f.LINKS_MAX)] = ()
     recording: Recording | None = None

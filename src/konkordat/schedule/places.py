@@ -35,6 +35,7 @@ from konkordat.schedule.claims import (
 from konkordat.schedule.commands import NULL, DroppedSlot, WriteCommand, WriteWarning
 from konkordat.schedule.drafts import Draft
 from konkordat.schedule.rulebook import Rulebook
+from konkordat.schedule.rules import located
 from konkordat.schedule.slots import (
     PLACING,
     SLOT,
@@ -80,12 +81,15 @@ class Places:
             if draft.alive:
                 refusal = self._settle(draft)
                 if refusal is not None:
-                    return located(refusal, draft.operation)
+                    return located(_of_occurrence(refusal, draft), draft.operation)
         return self._bind()
 
     def drop(self, draft: Draft, refusal: Refusal) -> bool:
         """Take a slot that cannot be off its session, if the command prefers that to being refused."""
         operation = self._command.operations[draft.operation]
+        if operation.on_conflict == "skip_occurrence" and draft.occurrence:
+            draft.skip(refusal)
+            return True
         if operation.on_conflict != "without_slot" or draft.key.collection != SESSIONS:
             return False
         slot = decoded(draft.value(SLOT))
@@ -366,11 +370,11 @@ class Places:
         return {group: register.value for group, register in record.fields.items()}
 
 
-def located(refusal: Refusal, operation: int) -> Refusal:
-    """The refusal with the operation it is about."""
-    if "operation" in refusal.extra:
+def _of_occurrence(refusal: Refusal, draft: Draft) -> Refusal:
+    """The refusal with the occurrence of a series that it is about."""
+    if not draft.occurrence:
         return refusal
-    extra = {**refusal.extra, "operation": operation}
+    extra = {**refusal.extra, "occurrence": draft.occurrence}
     return msgspec.structs.replace(refusal, extra=extra)
 
 

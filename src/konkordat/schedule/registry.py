@@ -33,6 +33,7 @@ from konkordat.schedule.model import (
 )
 from konkordat.schedule.patches import patch_of
 from konkordat.schedule.releases import ReleaseBody, ReleasePartBody
+from konkordat.schedule.series_body import SeriesBody
 
 # What the API adds to every answer; a client may send it back, and it is dropped before decoding.
 READ_ONLY_FIELDS: Final = frozenset(
@@ -162,9 +163,25 @@ COLLECTIONS: Final[Mapping[str, CollectionSpec]] = {
                 ("/slot/booth", "booths"),
                 ("/slot/alternatives/*/room", "rooms"),
                 ("/slot/alternatives/*/booth", "booths"),
+                ("/series", "series"),
             ),
             claim_group="slot",
-            fixed=("event",),
+            fixed=("event", "series", "recurrence_id"),
+        ),
+        _spec(
+            "series",
+            SeriesBody,
+            maps=("external_ids",),
+            units=("slot", "session"),
+            references=(
+                ("/event", "events"),
+                ("/slot/room", "rooms"),
+                ("/slot/booth", "booths"),
+                ("/slot/alternatives/*/room", "rooms"),
+                ("/slot/alternatives/*/booth", "booths"),
+                ("/session/speakers", "speakers"),
+            ),
+            fixed=("event", "slot", "rule", "session"),
         ),
         _spec(
             "holds",

@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from konkordat.kernel.ids import Group
+from konkordat.kernel.refusal import Refusal
 from konkordat.schedule.claims import decoded
 from konkordat.schedule.model import BookableHours
 from konkordat.schedule.registry import CollectionSpec, pointed
@@ -82,6 +83,14 @@ def references(spec: CollectionSpec, values: Values, written: Iterable[Group]) -
         value = read(values, group)
         for pointer, id_ in pointed(value, f"/{rest}" if rest else "", f"/{group}"):
             yield Found(pointer, reference.collection, id_)
+
+
+def located(refusal: Refusal, operation: int) -> Refusal:
+    """The refusal with the operation it is about."""
+    if "operation" in refusal.extra:
+        return refusal
+    extra = {**refusal.extra, "operation": operation}
+    return msgspec.structs.replace(refusal, extra=extra)
 
 
 # Events ---------------------------------------------------------------------------------------

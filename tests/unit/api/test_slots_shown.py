@@ -177,3 +177,47 @@ def test_more_alternatives_than_sixteen_are_refused_with_a_code(forum: Programme
     others = [{"local_start": f"2027-06-02T{hour:02}:00"} for hour in range(6, 23)]
     refused = book(forum, "A", {**forum.slot(), "alternatives": others})
     assert (refused.status_code, refused.json()["code"]) == (422, "too_many_alternatives")
+
+
+# Series -------------------------------------------------------------------------------------------
+
+
+def daily(forum: Programme, **more: Any) -> dict[str, Any]:
+    body = {"rule": "FREQ=DAILY;COUNT=3", "session": {"title": {"de": "Yoga"}}}
+    return {"event": forum.event, "slot": forum.slot("07:00"), **body, **more}
+
+
+def test_a_series_is_booked_in_one_request_and_tells_its_sessions(forum: Programme) -> None:
+    made = forum.caller.post("/v2/series", daily(forum))
+    assert made.status_code == 201, made.text
+    told = made.json()
+    assert [one["recurrence_id"] for one in told["occurrences"]] == [
+        f"2027-06-0{day}T07:00" for day in (1, 2, 3)
+    ]
+    msgspec.json.decode(made.content, type=schemas.shown(COLLECTIONS["series"]))
+    sessions = forum.caller.get(f"/v2/series/{told['id']}/sessions").json()["data"]
+    assert [s["id"] for s in sessions] == [one["session"] for one in told["occurrences"]]
+    assert {(s["series"], s["slot"]["state"]) for s in sessions} == {(told["id"], "confirmed")}
+    assert forum.caller.put(f"/v2/series/{told['id']}", told).status_code == 200
+    gone = forum.caller.delete(f"/v2/series/{told['id']}")
+    assert gone.status_code == 204
+    assert forum.caller.get(f"/v2/sessions/{sessions[2]['id']}").status_code == 404
+
+
+def test_a_series_that_does_not_fit_names_the_occurrence_or_skips_it(forum: Programme) -> None:
+    book(forum, "A", forum.slot("07:15", day=2))
+    refused = forum.caller.post("/v2/series", daily(forum))
+    assert (refused.status_code, refused.json()["code"]) == (409, "slot_taken")
+    assert refused.json()["occurrence"] == "2027-06-02T07:00"
+    made = forum.caller.post("/v2/series?on_conflict=skip_occurrence", daily(forum)).json()
+    assert [one["recurrence_id"] for one in made["skipped"]] == ["2027-06-02T07:00"]
+    assert made["exdates"] == ["2027-06-02T07:00"]
+
+
+def test_a_sessions_series_cannot_be_changed(forum: Programme) -> None:
+    made = forum.caller.post("/v2/series", daily(forum)).json()
+    session = made["occurrences"][0]["session"]
+    other = forum.caller.post("/v2/series", daily(forum, slot=forum.slot("20:00"))).json()
+    for change in ({"series": other["id"]}, {"recurrence_id": "2027-06-02T07:00"}):
+        refused = forum.caller.patch(f"/v2/sessions/{session}", change)
+        assert (refused.status_code, refused.json()["code"]) == (409, "fixed")

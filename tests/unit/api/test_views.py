@@ -119,6 +119,8 @@ def test_answers_fit_what_the_document_says(forum: Programme, type_: str) -> Non
     caller.post("/v2/sessions", forum.session(slot=slot))
     workshop = forum.make("sessions", **forum.session(seats=1))
     forum.make("holds", event=forum.event, slot=forum.slot("12:00"))
+    daily = {"rule": "FREQ=DAILY;COUNT=2", "session": {"title": {"de": "Yoga"}}}
+    forum.make("series", event=forum.event, slot=forum.slot("07:00"), **daily)
     mila, noa = (forum.make("attendees", name=name) for name in ("Mila", "Noa"))
     caller.post("/v2/registrations", {"session": workshop, "attendee": mila})
     caller.post("/v2/registrations", {"session": workshop, "attendee": noa, "waitlist": True})

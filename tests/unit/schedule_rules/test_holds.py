@@ -74,9 +74,6 @@ def test_a_hold_ends_in_the_future_and_within_a_day(world: World, end: str) -> N
     world.carry_out(hold("h", slot("09:00"), expires_at="2027-06-01T12:00:00Z"))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the seat keeps to the end that a hold had when it was granted"
-)
 def test_a_hold_is_extended_before_it_ends(seated: Seated) -> None:
     seated.carry_out(hold("h", slot("09:00"), ttl_seconds=60))
     seated.carry_out(patch("holds", "h", ttl_seconds=600))

@@ -1,0 +1,65 @@
+"""`GET /v2/series/{id}/sessions`: the sessions of a series as they are now, in order of their times by the rule."""
+
+from __future__ import annotations
+
+import msgspec
+
+from konkordat.api import schemas
+from konkordat.api.answers import Answer, answer
+from konkordat.api.call import Call
+from konkordat.api.consistency import is_really_missing
+from konkordat.api.docs import CONSISTENCY, Doc, Reply
+from konkordat.api.front import Route
+from konkordat.api.problems import Problem
+from konkordat.api.views import FORMS
+from konkordat.kernel.ids import record_key
+from konkordat.kernel.refusal import Refusal
+from konkordat.schedule.claims import SESSIONS
+from konkordat.schedule.registry import COLLECTIONS
+from konkordat.schedule.series import SERIES, occurrences_of
+
+
+async def sessions_of(call: Call) -> Answer:
+    """The handler."""
+    call.take_only()
+    key = record_key(call.tenant, SERIES, call.params["id"])
+    reader = call.front.gate.reader()
+    record = reader.load([key]).get(key)
+    if (record is None or not record.alive) and not await is_really_missing(call):
+        record = reader.load([key]).get(key)
+    if record is None or not record.alive:
+        raise Problem("not_found", f"There is no series {key.id!r}.")
+    values = {group: register.value for group, register in record.fields.items()}
+    found = occurrences_of(key.id, values)
+    # A merge may leave a rule that makes no sense; its sessions are still there, by their event.
+    named = () if isinstance(found, Refusal) else found
+    keys = [record_key(call.tenant, SESSIONS, one.session) for one in named]
+    records, claims = reader.load(keys), reader.claims_of(keys)
+    sessions = [records[key] for key in keys if key in records and records[key].alive]
+    items = [FORMS[SESSIONS].json(s, claims.get(s.key, ())) for s in sessions]
+    return answer(call, 200, b'{"data":[' + b",".join(items) + b"]}")
+
+
+def occurrences_route() -> Route:
+    """The route."""
+    session = schemas.shown(COLLECTIONS[SESSIONS])
+    reply = msgspec.defstruct(
+        "SessionsOfSeries",
+        [("data", tuple[session, ...])],  # type: ignore[valid-type]
+        frozen=True,
+        module=__name__,
+        namespace={"__doc__": "The sessions of a series."},
+    )
+    return Route(
+        method="GET",
+        path="/v2/series/{id:str}/sessions",
+        run=sessions_of,
+        needs="read",
+        doc=Doc(
+            tag="series",
+            summary="The sessions of a series",
+            fields=CONSISTENCY,
+            replies=(Reply(200, "In order of their times by the rule.", reply),),
+            problems=("not_found",),
+        ),
+    )
