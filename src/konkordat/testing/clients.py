@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from konkordat.kernel.change import RequestMark
+from konkordat.kernel.claim import DecidedClaim
 from konkordat.kernel.frontier import joined
 from konkordat.kernel.ids import Origin, RecordKey
 from konkordat.kernel.record import Record
@@ -232,10 +233,14 @@ class Client:
         token = dict(self.token)
         going = [True]
 
-        def shown(record: Record | None, frontier: Mapping[Origin, int]) -> None:
+        def shown(
+            record: Record | None,
+            frontier: Mapping[Origin, int],
+            claims: tuple[DecidedClaim, ...],
+        ) -> None:
             if going[0]:
                 going[0] = False
-                self._shown(key, process, token, record, frontier)
+                self._shown(key, process, token, record, frontier, claims)
                 then()
 
         def impatient() -> None:
@@ -255,6 +260,7 @@ class Client:
         token: Mapping[Origin, int],
         record: Record | None,
         frontier: Mapping[Origin, int],
+        claims: tuple[DecidedClaim, ...],
     ) -> None:
         refused = not frontier and bool(token)
         sight = None if refused else sight_of(key, record)
@@ -267,6 +273,7 @@ class Client:
                 token,
                 sight,
                 frontier,
+                claims,
             )
         )
         self._cluster.log.line(self.name, f"reads {key.id} at {process.name}: {_brief(sight)}")
@@ -354,9 +361,11 @@ def told_of(at_us: int, client: str, cause: str, process: Process, outcome: Outc
     """An outcome as the history keeps it."""
     name = process.name
     match outcome:
-        case Accepted(stamp=stamp, records=records, frontier=frontier):
+        case Accepted(stamp=stamp, records=records, frontier=frontier, claims=claims):
             sights = tuple([sight_of(r.key, r) for r in records])
-            return Told(at_us, client, cause, name, "accepted", stamp, sights, dict(frontier))
+            return Told(
+                at_us, client, cause, name, "accepted", stamp, sights, dict(frontier), claims
+            )
         case Replayed(keys=keys, frontier=frontier):
             shown = process.store.load(keys) if process.store is not None else {}
             sights = tuple([sight_of(key, shown.get(key)) for key in keys])

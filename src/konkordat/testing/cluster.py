@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from konkordat.kernel.claim import ClaimState
 from konkordat.kernel.digest import summary_of
 from konkordat.kernel.frontier import joined
 from konkordat.kernel.hlc import Hlc, ms_of
@@ -13,7 +14,8 @@ from konkordat.kernel.ids import NodeName, Origin
 from konkordat.kernel.policy import Policies
 from konkordat.kernel.record import Record
 from konkordat.replica.messages import PeerJoined, PeerLeft
-from konkordat.store.port import RecordWrite, WriteSet
+from konkordat.replica.seat_log import rosters_before
+from konkordat.store.port import RecordWrite, Store, WriteSet
 from konkordat.testing import history as past
 from konkordat.testing.disk import MemoryDisk
 from konkordat.testing.domain import trial_tenant
@@ -22,6 +24,7 @@ from konkordat.testing.options import NODES, Options
 from konkordat.testing.process import Process
 from konkordat.testing.randomness import Source
 from konkordat.testing.recorder import Recorder
+from konkordat.testing.rulings import lives_by_majority
 from konkordat.testing.runlog import Log
 from konkordat.testing.timeline import US_PER_MS, Timeline
 from konkordat.testing.workloads import WORKLOADS
@@ -32,6 +35,8 @@ UNTOLD_WAIT_US: Final = (
     3_000_000  # how long a node on an old copy is kept from clients while it hears its peers
 )
 LOOK_US: Final = 50_000
+# Without a commit, after which nobody is about to decide anything: longer than a takeover by the last in order takes.
+SILENCE_US: Final = 10_000_000
 WARP_OVER_MS: Final = 1_000  # stamps further ahead than this are waited for by a leap of time
 
 
@@ -56,6 +61,7 @@ class Cluster:
         self.policies = Policies()
         self.names = [NodeName(name) for name in NODES[: options.nodes]]
         self.tenants = [trial_tenant(n) for n in range(options.tenants)]
+        self.members = tuple(self.names[: options.members]) or None
         self.rogues: list[Origin] = []
         self.over = False  # clients begin nothing any more
         self.client_loss = 0.0
@@ -212,6 +218,8 @@ class Cluster:
     # Time ----------------------------------------------------------------------------------------
 
     def begin(self) -> None:
+        if self.members is not None:
+            self.history.append(past.Constituted(self.timeline.now_us, self.members))
         for process in self.processes.values():
             self.start(process)
 
@@ -252,6 +260,35 @@ class Cluster:
         self.history.append(past.GaveUp(self.timeline.now_us, why))
         self.log.line("cluster", f"does not agree: {why}")
         return False
+
+    def await_decisions(self) -> None:
+        """Let time pass until no claim waits for its decision any more, or nobody says anything of it."""
+        until = self.awake_us + self.options.deadline_ms * US_PER_MS
+        last_us, commits = self.awake_us, 0
+        while self.awake_us < until and self._undecided():
+            made = sum(len(process.disk.commits) for process in self.processes.values())
+            if made != commits:
+                last_us, commits = self.awake_us, made
+            elif self.awake_us - last_us > SILENCE_US:
+                self.log.line("cluster", "leaves claims undecided")
+                return
+            self.timeline.run_for(LOOK_US)
+
+    def _undecided(self) -> bool:
+        """True if a node still tells of a tentative claim, and there is who could decide it."""
+        stores = [process.store for process in self.processes.values() if process.store]
+        if not stores or not self._majority_lives(stores[0]):
+            return False
+        return any(
+            decided.state is ClaimState.TENTATIVE and decided.claim.quantity
+            for store in stores
+            for decided in store.open_claims()
+        )
+
+    def _majority_lives(self, store: Store) -> bool:
+        rosters = rosters_before(store)
+        living = {process.disk.origin for process in self.processes.values()}
+        return bool(rosters) and lives_by_majority(rosters[-1].members, living)
 
     @property
     def awake_us(self) -> int:

@@ -31,6 +31,13 @@ class Sight(msgspec.Struct, frozen=True):
         return self.life % 2 == 1
 
 
+class Constituted(msgspec.Struct, frozen=True):
+    """Claims are decided by seats; these nodes are to be the first members."""
+
+    at_us: int
+    members: tuple[NodeName, ...]
+
+
 class Asked(msgspec.Struct, frozen=True):
     """A client sent a write to a node; sent again after silence, it has another cause and the same request."""
 
@@ -56,6 +63,7 @@ class Told(msgspec.Struct, frozen=True):
     stamp: Stamp | None = None
     sights: tuple[Sight, ...] = ()
     frontier: Frontier = {}
+    claims: tuple[DecidedClaim, ...] = ()
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -68,6 +76,7 @@ class Read(msgspec.Struct, frozen=True):
     token: Frontier
     sight: Sight | None
     frontier: Frontier = {}
+    claims: tuple[DecidedClaim, ...] = ()  # of the record
 
 
 class LoggedBatch(msgspec.Struct, frozen=True):
@@ -90,6 +99,9 @@ class Wrote(msgspec.Struct, frozen=True):
     frontier: Frontier  # after it
     root: Summary  # after it
     lives: Mapping[RecordKey, int] = {}  # of the records it wrote
+    # What may be told of claims from now on: the feed tells it, and whoever reads sees it.
+    claims: tuple[DecidedClaim, ...] = ()
+    gone: tuple[ClaimId, ...] = ()  # of which nothing is told any more
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -204,7 +216,8 @@ class Final(msgspec.Struct, frozen=True):
 
 
 Happening = (
-    Asked
+    Constituted
+    | Asked
     | Told
     | Read
     | Wrote

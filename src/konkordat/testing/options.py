@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from konkordat.kernel.seat import Decide
 from konkordat.testing.randomness import Source
 
 NODES: Final = ("zurich", "geneva", "basel", "lugano", "bern")
@@ -70,7 +71,15 @@ class Options(msgspec.Struct, frozen=True):
     items: int  # records that a tenant's clients fight for
     leap_ms: int  # now and then the whole world sleeps for about so long; 0 = it does not
     backlog: int  # writes that one node makes while cut off; 0 = no such thing
+    members: int = 0  # so many nodes, the first by name, decide by seats; 0 = nobody does, the earlier keeps its place
+    seats: int = 1  # of a tenant, each at home at another node
+    decide: str = Decide.MAJORITY.value
     deadline_ms: int = 120_000  # for agreement after the last fault
+
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """Where a tenant's seats are at home."""
+        return tuple([NODES[(self.seed + n) % self.nodes] for n in range(self.seats)])
 
     def text(self) -> str:
         """One line for people."""
@@ -94,12 +103,14 @@ def drawn(
         faults = (source.choice(ALL_FAULTS),)
     if profile:
         chosen, faults = profile, PROFILES[profile]
+    count = _or_drawn(nodes, source.choice((3, 3, 4, 5)))
+    by_seats = source.fork("seats")
     return Options(
         seed=seed,
         domain=domain or source.fork("domain").choice(("trial", "trial", "schedule")),
         profile=chosen,
         faults=faults,
-        nodes=_or_drawn(nodes, source.choice((3, 3, 4, 5))),
+        nodes=count,
         clients=source.choice((3, 4, 6, 8)),
         tenants=source.choice((1, 2, 2, 3)),
         operations=_or_drawn(operations, 400),
@@ -112,7 +123,16 @@ def drawn(
         items=source.choice((2, 6, 20)),
         leap_ms=0,
         backlog=_or_drawn(backlog, source.choice((0, 0, 0, 0, 600))),
+        members=_members(by_seats, count),
+        seats=by_seats.choice((1, 1, 2, 3)),
+        decide=by_seats.weighted({Decide.MAJORITY.value: 5, Decide.HOME.value: 1}),
     )
+
+
+def _members(source: Source, nodes: int) -> int:
+    """Mostly all nodes; now and then some of them; seldom is there no roster at all."""
+    some = source.randint(1, nodes - 1)
+    return int(source.weighted({str(nodes): 7, str(some): 2, "0": 1}))
 
 
 def drawn_long(seed: int) -> Options:

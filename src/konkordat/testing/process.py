@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, assert_never
 
+from konkordat.kernel.claim import DecidedClaim
 from konkordat.kernel.frontier import covers
 from konkordat.kernel.ids import NodeName, Origin, RecordKey
 from konkordat.kernel.policy import Policies
@@ -52,7 +53,7 @@ THINK_US: Final = 30  # of a drain that commits nothing
 READ_TRY_US: Final = 25_000  # between looks whether a node has caught up with a token
 
 Answer = Callable[[Outcome], None]
-Shown = Callable[[Record | None, Mapping[Origin, int]], None]
+Shown = Callable[[Record | None, Mapping[Origin, int], tuple[DecidedClaim, ...]], None]
 
 
 class World(Protocol):
@@ -64,6 +65,7 @@ class World(Protocol):
     seen: Counter[str]
     domain: Domain
     policies: Policies
+    members: tuple[NodeName, ...] | None
 
     def stopped(self, process: Process, why: str, unexpected: bool) -> None:
         """A process ended by itself."""
@@ -105,7 +107,10 @@ class Process:
         self.clock.restart(timeline.now_ms)
         self.store = self.disk.open()
         settings = ReplicaSettings(
-            CLUSTER, api_url=f"sim://{self.name}", started_ms=timeline.now_ms
+            CLUSTER,
+            api_url=f"sim://{self.name}",
+            started_ms=self.now_ms(),
+            members=self._world.members,
         )
         self.replica = Replica(self.store, self._world.domain, self._world.policies, settings)
         self._codec = Codec(CLUSTER, self.name)
@@ -191,10 +196,11 @@ class Process:
         if not self.paused:
             frontier = self._reader().frontier()
             if covers(frontier, token):
-                shown(self._reader().load([key]).get(key), frontier)
+                claims = self._reader().claims_of([key]).get(key, ())
+                shown(self._reader().load([key]).get(key), frontier, tuple(claims))
                 return
             if self._world.timeline.now_us >= until_us:
-                shown(None, {})
+                shown(None, {}, ())
                 return
         self._world.timeline.after(READ_TRY_US, self._read, life, key, token, until_us, shown)
 

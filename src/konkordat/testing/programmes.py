@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from konkordat.kernel.ids import Group, RecordKey, Tenant, record_key
+from konkordat.schedule.attendance import registration_id
 from konkordat.schedule.commands import Operation, WriteCommand, operation
 from konkordat.schedule.domain import ScheduleDomain
 from konkordat.schedule.registry import COLLECTIONS
@@ -17,6 +18,8 @@ from konkordat.testing.workbench import digest16
 from konkordat.testing.writers import Work, Writer
 
 ROOMS: Final = 3
+CLASSES: Final = 2  # sessions that attendees register for
+ATTENDEES: Final = 6
 SPEAKERS: Final = 4
 HOURS: Final = 8  # of the one day for which all sessions fight
 ZONE: Final = "Europe/Zurich"
@@ -35,6 +38,8 @@ class ScheduleWorkload:
         "together": 8,
         "capacity": 1,
         "speakers": 5,
+        "register": 14,
+        "unregister": 4,
         "read": 22,
         "trespass": 1,
         "rehearse": 1,
@@ -51,6 +56,8 @@ class ScheduleWorkload:
     def __init__(self, options: Options) -> None:
         self.domain = ScheduleDomain()
         self._sessions = 2 * options.items
+        self._homes = options.homes
+        self._decide = options.decide
 
     # Ids -----------------------------------------------------------------------------------------
 
@@ -83,14 +90,22 @@ class ScheduleWorkload:
         """The event, its rooms and speakers; every client puts the same, so it does not matter whose comes first."""
         named = {"de": f"<{writer.tenant}> programme"}
         dates = {"start_date": "2027-06-01", "end_date": "2027-06-02"}
-        event = {"slug": "forum", "name": named, "time_zone": ZONE, **dates}
-        operations = [
-            _operation("upsert", "venues", uid("venue"), {"name": named, "time_zone": ZONE}),
-            _operation("upsert", "events", uid("event"), event),
-        ]
+        at = {"time_zone": ZONE, "decide": self._decide}
+        event = {"slug": "forum", "name": named, "region": self._homes[-1], **at, **dates}
+        operations = [_operation("upsert", "events", uid("event"), event)]
+        for number, home in enumerate(self._homes):
+            venue = {"name": named, "region": home, **at}
+            operations.append(_operation("upsert", "venues", uid(f"venue-{number}"), venue))
         for number in range(ROOMS):
-            room = {"venue": uid("venue"), "name": named, "turnaround_minutes": 5 * number}
+            venue_id = uid(f"venue-{number % len(self._homes)}")
+            room = {"venue": venue_id, "name": named, "turnaround_minutes": 5 * number}
             operations.append(_operation("upsert", "rooms", uid(f"room-{number}"), room))
+        for number in range(CLASSES):
+            title = {"title": {"de": writer.value()}, "event": uid("event"), "seats": 2}
+            operations.append(_operation("upsert", "sessions", _class(number), title))
+        for number in range(ATTENDEES):
+            person = {"name": f"<{writer.tenant}> attendee {number}"}
+            operations.append(_operation("upsert", "attendees", uid(f"attendee-{number}"), person))
         for number in range(SPEAKERS):
             speaker = {"name": f"<{writer.tenant}> speaker {number}"}
             operations.append(_operation("upsert", "speakers", uid(f"speaker-{number}"), speaker))
@@ -111,6 +126,15 @@ class ScheduleWorkload:
             case "capacity":
                 change = {"max_concurrent": source.randint(1, 3)}
                 return _work(writer, _patch("rooms", self._some_room(source), change))
+            case "register":
+                return _work(writer, self._register(source))
+            case "unregister":
+                gone = registration_id(_class(source.randrange(CLASSES)), _attendee(source))
+                if source.chance(0.5):
+                    return _work(writer, _operation("delete", "registrations", gone))
+                return _work(writer, _patch("registrations", gone, {"cancelled": True}))
+            case "hold":
+                return _work(writer, self._hold(source))
             case "speakers":
                 speakers = [uid(f"speaker-{n}") for n in source.some(range(SPEAKERS), 0, 2)]
                 changed = {"speakers": speakers}
@@ -134,8 +158,36 @@ class ScheduleWorkload:
     def _slot(self, source: Source) -> dict[str, Any]:
         start = f"2027-06-01T{9 + source.randrange(HOURS):02}:{source.choice((0, 30)):02}"
         minutes = source.choice((30, 60, 90))
-        room = self._some_room(source)
-        return {"room": room, "local_start": start, "time_zone": ZONE, "duration_minutes": minutes}
+        room = source.randrange(ROOMS)
+        slot: dict[str, Any] = {
+            "room": uid(f"room-{room}"),
+            "local_start": start,
+            "time_zone": ZONE,
+            "duration_minutes": minutes,
+        }
+        if source.chance(0.25):
+            venue = [n for n in range(ROOMS) if (n - room) % len(self._homes) == 0 and n != room]
+            others: list[dict[str, Any]] = [{"room": uid(f"room-{n}")} for n in venue]
+            others.append({"local_start": f"2027-06-01T{18 + source.randrange(3)}:00"})
+            slot["alternatives"] = others
+        return slot
+
+    def _hold(self, source: Source) -> Operation:
+        slot = {**self._slot(source)}
+        slot.pop("hold", None)
+        body = {"event": uid("event"), "slot": slot, "ttl_seconds": source.randint(1, 60)}
+        name = uid(f"hold-{source.randrange(3)}")
+        return _operation("upsert", "holds", name, body, source.choice(("fail", "tentative")))
+
+    def _register(self, source: Source) -> Operation:
+        session, attendee = _class(source.randrange(CLASSES)), _attendee(source)
+        body = {
+            "session": session,
+            "attendee": attendee,
+            "quantity": source.choice((1, 1, 2)),
+            "waitlist": source.chance(0.5),
+        }
+        return _operation("upsert", "registrations", registration_id(session, attendee), body)
 
     def _move(self, source: Source) -> Operation:
         slot = None if source.chance(0.15) else self._slot(source)
@@ -158,6 +210,15 @@ class ScheduleWorkload:
         speaker = {"name": writer.value()}
         name = uid(f"load-{writer.number}")
         return _work(writer, _operation("upsert", "speakers", name, speaker))
+
+
+def _class(number: int) -> str:
+    """A session that has seats."""
+    return uid(f"class-{number}")
+
+
+def _attendee(source: Source) -> str:
+    return uid(f"attendee-{source.randrange(ATTENDEES)}")
 
 
 def uid(name: str) -> str:

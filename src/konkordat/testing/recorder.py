@@ -71,6 +71,8 @@ class Recorder:
                 frontier,
                 root,
                 {made.record.key: made.record.life for made in write.records},
+                tuple(write.claims),
+                tuple(write.claims_gone),
             )
         )
         told = " ".join(f"{b.origin}:{b.seq}" for b in batches)

@@ -105,7 +105,10 @@ def _recover(cluster: Cluster, source: Source) -> bool:
         cluster.seen["second fault during recovery"] += 1
         cluster.stop(process, "killed while it recovered")
         cluster.start_later(process, source.randint(1, 2_000) * US_PER_MS)
-    return cluster.await_agreement()
+    agreed = cluster.await_agreement()
+    if agreed:
+        cluster.await_decisions()
+    return agreed
 
 
 def _read_at_last(cluster: Cluster, clients: list[Client], source: Source) -> None:

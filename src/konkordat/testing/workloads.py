@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+import msgspec
+
 from konkordat.kernel.ids import Group, RecordKey, Tenant, record_key
+from konkordat.kernel.seat import Decide
 from konkordat.replica.domain import Domain
+from konkordat.testing.clock import START_MS
 from konkordat.testing.domain import (
     BOOKINGS,
     CAPACITY,
     ITEMS,
+    PLAIN_WISH,
     RESOURCES,
     SLOT,
+    WISH,
     Book,
     Put,
     Remove,
     Together,
     TrialCommand,
     TrialDomain,
+    Wish,
 )
 from konkordat.testing.options import Options
 from konkordat.testing.programmes import ScheduleWorkload
@@ -73,6 +80,7 @@ class TrialWorkload:
         "book": 14,
         "unbook": 4,
         "together": 5,
+        "swap": 4,
         "capacity": 1,
         "bulk": 0.5,
         "read": 22,
@@ -89,7 +97,7 @@ class TrialWorkload:
     )
 
     def __init__(self, options: Options) -> None:
-        self.domain = TrialDomain()
+        self.domain = TrialDomain(options.homes, Decide(options.decide))
         self._items = options.items
 
     def prepare(self, source: Source, writer: Writer) -> Work | None:  # noqa: ARG002
@@ -113,6 +121,8 @@ class TrialWorkload:
                 return Remove(_booking(source, tenant))
             case "book":
                 return self._book(source, tenant)
+            case "swap":
+                return self._swap(source, tenant)
             case "together":
                 parts = [self._put(source, writer) for _ in range(source.randint(2, 6))]
                 return Together(tuple(parts), reason="together")
@@ -147,7 +157,29 @@ class TrialWorkload:
         room, insists = f"room-{source.randrange(3)}", source.chance(0.3)
         quantity = source.choice((1, 1, 1, 2))
         key = _booking(source, tenant)
-        return Book(key, room, start * HOUR_MS, until * HOUR_MS, quantity, insists)
+        wish = self._wish(source) if source.chance(0.5) else PLAIN_WISH
+        return Book(key, room, start * HOUR_MS, until * HOUR_MS, quantity, insists, wish)
+
+    def _wish(self, source: Source) -> Wish:
+        also = [
+            (f"room-{source.randrange(3)}", start * HOUR_MS, (start + 1) * HOUR_MS)
+            for start in source.some(range(6), 0, 2)
+        ]
+        return Wish(
+            also=tuple(also),
+            replaces=(f"booking-{source.randrange(8)}",) if source.chance(0.2) else (),
+            waits=source.chance(0.3),
+            expires_ms=START_MS + source.randint(1_000, 60_000) if source.chance(0.2) else 0,
+        )
+
+    def _swap(self, source: Source, tenant: Tenant) -> Together:
+        """Bookings that get their new places all together, or not at all."""
+        made = {book.key: book for book in (self._book(source, tenant) for _ in range(3))}
+        together = [
+            msgspec.structs.replace(book, wish=msgspec.structs.replace(book.wish, together=True))
+            for book in made.values()
+        ]
+        return Together(tuple(together), reason="swap")
 
     def _item(self, source: Source, tenant: Tenant) -> RecordKey:
         return record_key(tenant, ITEMS, f"item-{source.randrange(self._items)}")
@@ -166,10 +198,10 @@ class TrialWorkload:
         return self._item(source, tenant)
 
     def target(self, source: Source, tenant: Tenant) -> tuple[RecordKey, Group]:
-        group = source.choice((Group("title"), Group("?"), SLOT, CAPACITY))
+        group = source.choice((Group("title"), Group("?"), SLOT, WISH, CAPACITY))
         if group == CAPACITY:
             return record_key(tenant, RESOURCES, "room-0"), group
-        collection = BOOKINGS if group == SLOT else ITEMS
+        collection = BOOKINGS if group in (SLOT, WISH) else ITEMS
         if collection == ITEMS and source.chance(0.3):
             return self._item(source, tenant), group
         return record_key(tenant, collection, f"poison-{source.randrange(4)}"), group

@@ -5,6 +5,7 @@ from __future__ import annotations
 from konkordat.replica.domain import Domain
 from konkordat.testing.checkers import (
     audit,
+    claims,
     clocks,
     convergence,
     deletions,
@@ -27,6 +28,7 @@ def judge(history: History, domain: Domain) -> list[Violation]:
     verdicts = [
         convergence.check(history, domain),
         durability.check(history),
+        claims.check(history, domain),
         audit.check(history),
         reads.check(history),
         tenants.check(history),

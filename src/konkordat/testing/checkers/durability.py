@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from konkordat.kernel.hlc import Stamp
-from konkordat.kernel.ids import NodeName
+from konkordat.kernel.ids import NodeName, node_of
 from konkordat.testing.checkers.verdict import Violation
 from konkordat.testing.history import Asked, DiskChanged, Entry, Final, History, Told
 from konkordat.testing.oracle import entries_of, stamps_of
+from konkordat.testing.rulings import SYSTEM
 
 NAME = "I2"
 
@@ -59,5 +60,7 @@ def _phantoms(history: History, trails: Mapping[NodeName, Sequence[Entry]]) -> I
             asked.setdefault(happening.cause, set()).update(happening.keys)
     for node, trail in trails.items():
         for entry in trail:
+            if entry.key.tenant == SYSTEM and entry.actor == f"node:{node_of(entry.stamp.origin)}":
+                continue  # what nodes say of seats is their own
             if entry.key not in asked.get(entry.cause, ()):
                 yield f"{node} has {entry.key} written by {entry.cause}, which nobody asked for"

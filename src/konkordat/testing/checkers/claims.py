@@ -1,0 +1,338 @@
+"""I3: nothing scarce is promised twice. Over everything that was ever told by any node, in answers, reads and the feed:
+
+    capacity    claims told as confirmed never exceed what there is at any instant, as long as their owners keep them
+    constancy   what was told as confirmed becomes nothing else but by its owner, its end or what replaced it
+    decision    after healing every claim is decided whose seat has a majority of its members
+    index       what a node tells in the end is what the pure oracle makes of its log
+
+What excuses a change is looked for in the logs and not in decisions: a later write of the owner, made before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
+from konkordat.kernel.hlc import Stamp
+from konkordat.kernel.ids import Group, NodeName, Origin, RecordKey, node_of
+from konkordat.kernel.policy import Register
+from konkordat.kernel.record import Record
+from konkordat.kernel.seat import Decide, candidates
+from konkordat.replica.domain import Domain
+from konkordat.testing.checkers.verdict import Violation
+from konkordat.testing.history import (
+    Agreed,
+    Constituted,
+    DiskChanged,
+    Entry,
+    Final,
+    History,
+    Read,
+    Started,
+    Told,
+    Wrote,
+)
+from konkordat.testing.oracle import entries_of, most_at_once
+from konkordat.testing.rulings import (
+    HELD,
+    Seat,
+    as_row,
+    index_of,
+    lives_by_majority,
+    rosters_of,
+    seats_of,
+)
+
+NAME = "I3"
+OVER = (ClaimState.RELEASED, ClaimState.EXPIRED)
+
+
+def check(history: History, domain: Domain) -> list[Violation]:
+    """Everything that was told of claims, in the order in which it was."""
+    if not any(isinstance(h, Constituted) for h in history):
+        return []
+    finals = [h for h in history if isinstance(h, Final)]
+    logs = Logs(history, finals, domain)
+    told = list(told_in(history))
+    found = [*_too_many(told, logs), *_changed(history, told, logs)]
+    for final in finals:
+        found += _unlike_oracle(final, domain, logs)
+    return [Violation(NAME, what) for what in found]
+
+
+# What was told -----------------------------------------------------------------------------------
+
+
+class Telling(NamedTuple):
+    """A node told something of a claim: in a commit, to a reader or in an answer."""
+
+    at_us: int
+    node: NodeName
+    in_order: bool  # as its commits are; an answer is told later than what it tells was true
+    decided: DecidedClaim
+
+
+def told_in(history: History) -> Iterator[Telling]:
+    """All that was told of claims that take something."""
+    for h in history:
+        if isinstance(h, Wrote | Read | Told):
+            for decided in h.claims:
+                if decided.claim.quantity:
+                    yield Telling(h.at_us, h.node, not isinstance(h, Told), decided)
+
+
+def base(id: ClaimId) -> ClaimId:
+    """The claim that a place belongs to which it still holds."""
+    return ClaimId(id.owner, id.part.removesuffix(HELD))
+
+
+class Logs:
+    """What all logs together say, and when each batch was first on any disk."""
+
+    def __init__(self, history: History, finals: Iterable[Final], domain: Domain) -> None:
+        self.domain = domain
+        self.made_us: dict[tuple[Origin, int], int] = {}
+        self.latest_ms: list[
+            tuple[int, int]
+        ] = []  # when, and the latest that any clock said by then
+        self._read(history)
+        rows = {(b.origin, b.seq): b for final in finals for b in final.batches}
+        self.entries = entries_of(rows[at] for at in sorted(rows))
+        self.of_owner: dict[RecordKey, list[Entry]] = {}
+        self.replaced_us: dict[ClaimId, int] = {}  # when somebody else first wished to take it over
+        self.waiting: set[ClaimId] = set()  # claims that were ever asked again after a denial
+        self.expires_ms: dict[tuple[ClaimId, Stamp], int] = {}
+        for entry in self.entries:
+            self._note(entry)
+        self.rosters = rosters_of(self.entries)
+        self.living = {h.node: h.origin for h in history if isinstance(h, Started)}
+        self.agreed = any(isinstance(h, Agreed) for h in history)
+
+    def _read(self, history: History) -> None:
+        latest = 0
+        for h in history:
+            if isinstance(h, Wrote):
+                for batch in h.batches:
+                    self.made_us.setdefault((batch.origin, batch.seq), h.at_us)
+                if h.now_ms > latest:
+                    latest = h.now_ms
+                    self.latest_ms.append((h.at_us, latest))
+
+    def _note(self, entry: Entry) -> None:
+        groups = self.domain.claim_groups(entry.key.collection)
+        if not groups:
+            return
+        self.of_owner.setdefault(entry.key, []).append(entry)
+        if entry.life % 2 == 0:
+            return
+        record = alone(entry)
+        for claim in self.domain.claims(record):
+            wanted = self.domain.wanted(record, claim)
+            for id in wanted.replaces:
+                at = self.made_us.get((entry.stamp.origin, entry.seq), 0)
+                self.replaced_us[id] = min(self.replaced_us.get(id, at), at)
+            if wanted.waits:
+                self.waiting.add(claim.id)
+            if wanted.expires_ms:
+                self.expires_ms[claim.id, claim.stamp] = wanted.expires_ms
+
+    def may_be_over(self, claim: Claim, at_us: int) -> bool:
+        """True if by then anything had happened for which the claim's place may be let go."""
+        id = base(claim.id)
+        if self.replaced_us.get(id, at_us + 1) <= at_us:
+            return True
+        expires_ms = self.expires_ms.get((id, claim.stamp), 0)
+        if expires_ms and self._clock_by(at_us) >= expires_ms:
+            return True
+        own = next((e for e in self.of_owner.get(id.owner, ()) if e.stamp == claim.stamp), None)
+        return any(
+            self.made_us.get((entry.stamp.origin, entry.seq), 0) <= at_us
+            for entry in self.of_owner.get(id.owner, ())
+            if entry.stamp != claim.stamp and self._matters(entry, own)
+        )
+
+    def _clock_by(self, at_us: int) -> int:
+        return max((ms for when, ms in self.latest_ms if when <= at_us), default=0)
+
+    def _matters(self, entry: Entry, own: Entry | None) -> bool:
+        """True if a write may have ended the wish of another: it is not simply overwritten by that."""
+        if own is None or entry.life > own.life:
+            return True
+        if entry.life < own.life:
+            return False
+        relevant = self.domain.claim_groups(entry.key.collection) & {Group(g) for g in entry.fields}
+        return bool(relevant) and (
+            entry.stamp > own.stamp or not relevant <= {Group(g) for g in own.fields}
+        )
+
+    def most(self, resource: Resource, at_us: int) -> int:
+        """The most that there ever was of a resource until then, as far as anybody said."""
+        owner = self.domain.capacity_owner(resource)
+        entries = self.of_owner.get(owner, ()) if owner is not None else ()
+        said = [
+            self.domain.capacity(alone(entry))
+            for entry in entries
+            if self.made_us.get((entry.stamp.origin, entry.seq), 0) <= at_us and entry.life % 2
+        ]
+        return max([self.domain.capacity(None), *said])
+
+    def lost(self, roster: Iterable[Origin]) -> list[Origin]:
+        """Members whose disk was lost or replaced: what they promised and knew went with it."""
+        return [member for member in roster if self.living.get(node_of(member)) != member]
+
+
+def alone(entry: Entry) -> Record:
+    """The record that one write makes by itself."""
+    fields = {Group(g): Register(entry.stamp, value) for g, value in entry.fields.items()}
+    return Record(entry.key, entry.life, fields, entry.stamp, entry.stamp, entry.actor)
+
+
+# Capacity ----------------------------------------------------------------------------------------
+
+
+def _too_many(told: Iterable[Telling], logs: Logs) -> Iterator[str]:
+    """Sweep over each place as it is first told to be confirmed, together with those that are surely kept."""
+    kept: dict[Resource, dict[Claim, None]] = {}
+    seen: set[Claim] = set()
+    for telling in told:
+        claim = _as_own(telling.decided.claim)
+        if telling.decided.state is not ClaimState.CONFIRMED or claim in seen:
+            continue
+        seen.add(claim)
+        on = kept.setdefault(claim.resource, {})
+        rivals = [c for c in on if c.id != claim.id and c.overlaps(claim)]
+        for over in [c for c in rivals if logs.may_be_over(c, telling.at_us)]:
+            del on[over]
+        sure = [_cut(c, claim) for c in rivals if c in on]
+        most = logs.most(claim.resource, telling.at_us)
+        if most_at_once([*sure, claim]) > max(most, 0) and not logs.may_be_over(
+            claim, telling.at_us
+        ):
+            others = ", ".join("/".join((*c.id.owner, c.id.part)) for c in sure) or "nobody"
+            yield (
+                f"{telling.node} tells {'/'.join(claim.id.owner)} of {claim.resource.name} from "
+                f"{claim.start_ms} to {claim.until_ms} as confirmed, beside {others}: {most} at most"
+            )
+        on[claim] = None
+
+
+def _as_own(claim: Claim) -> Claim:
+    return Claim(
+        base(claim.id), claim.resource, claim.start_ms, claim.until_ms, claim.quantity, claim.stamp
+    )
+
+
+def _cut(claim: Claim, to: Claim) -> Claim:
+    """Of a claim, the part during another."""
+    start, until = max(claim.start_ms, to.start_ms), min(claim.until_ms, to.until_ms)
+    return Claim(claim.id, claim.resource, start, until, claim.quantity, claim.stamp)
+
+
+# Constancy ---------------------------------------------------------------------------------------
+
+
+def _changed(history: History, told: Iterable[Telling], logs: Logs) -> Iterator[str]:
+    """Per wish: one place; never denied by anybody; and nobody takes back what it told."""
+    if any(_much_is_lost(roster, logs) for roster in logs.rosters):
+        return
+    replaced = {(h.node, h.at_us) for h in history if isinstance(h, DiskChanged)}
+    confirmed: dict[tuple[ClaimId, Stamp], DecidedClaim] = {}
+    displaced: dict[tuple[ClaimId, Stamp], Telling] = {}
+    at_node: dict[tuple[NodeName, ClaimId], DecidedClaim] = {}
+    changes = sorted(replaced, key=lambda change: change[1])
+    for telling in told:
+        while changes and changes[0][1] <= telling.at_us:
+            node, _ = changes.pop(0)
+            at_node = {key: d for key, d in at_node.items() if key[0] != node}
+        decided = telling.decided
+        if decided.claim.id.part.endswith(HELD):
+            continue
+        wish = (decided.claim.id, decided.claim.stamp)
+        if decided.state is ClaimState.CONFIRMED:
+            first = confirmed.setdefault(wish, decided)
+            if _place(first) != _place(decided):
+                yield f"{_name(decided)} is confirmed for {_place(first)} and for {_place(decided)}"
+        elif decided.state is ClaimState.DISPLACED:
+            displaced.setdefault(wish, telling)
+        before = at_node.get((telling.node, decided.claim.id))
+        if before is not None:
+            yield from _taken_back(before, telling, logs)
+        if telling.in_order:
+            at_node[telling.node, decided.claim.id] = decided
+    for both in sorted(confirmed.keys() & displaced.keys()):
+        if both[0] not in logs.waiting:
+            who = displaced[both].node
+            yield f"{who} tells {_name(confirmed[both])} as displaced, which was confirmed elsewhere"
+
+
+def _taken_back(before: DecidedClaim, telling: Telling, logs: Logs) -> Iterator[str]:
+    now = telling.decided
+    same = before.claim.stamp == now.claim.stamp
+    if not same or before.state is not ClaimState.CONFIRMED or now.state is ClaimState.CONFIRMED:
+        return
+    if not telling.in_order:
+        return
+    if logs.may_be_over(now.claim, telling.at_us):
+        return  # also as tentative: the decision on a later wish may be here before that wish
+    yield f"{telling.node} told {_name(now)} as confirmed, and then as {now.state}"
+
+
+def _much_is_lost(roster: tuple[Origin, ...], logs: Logs) -> bool:
+    """True if what was final may be on no disk any more: at a majority, or, decided at home, at one."""
+    lost = len(logs.lost(roster))
+    by_home = any(term.by_home for seat in _seats(logs).values() for term in seat.terms.values())
+    return lost * 2 > len(roster) or (by_home and lost > 0)
+
+
+def _seats(logs: Logs) -> Mapping[str, Seat]:
+    return seats_of(logs.entries, {})
+
+
+def _place(decided: DecidedClaim) -> tuple[str, int, int, int]:
+    claim = decided.claim
+    return (claim.resource.name, claim.start_ms, claim.until_ms, claim.quantity)
+
+
+def _name(decided: DecidedClaim) -> str:
+    return "/".join((*decided.claim.id.owner, decided.claim.id.part))
+
+
+# The end -----------------------------------------------------------------------------------------
+
+
+def _unlike_oracle(final: Final, domain: Domain, logs: Logs) -> Iterator[str]:
+    seats = seats_of(entries_of(final.batches), final.frontier)
+    wanted = index_of(final.records, seats, domain)
+    told = {id: as_row(d.claim, str(d.state), d.against) for id, d in final.claims.items()}
+    for id in sorted(wanted.keys() | told.keys()):
+        if wanted.get(id) != told.get(id):
+            yield f"{final.node} tells {id} as {told.get(id)}, its log makes {wanted.get(id)}"
+    if not logs.agreed or final.quarantined:
+        return
+    for id, decided in final.claims.items():
+        if decided.state is ClaimState.TENTATIVE and _could_be_decided(decided, final, seats, logs):
+            yield f"{final.node} still tells {id} as tentative, and its seat has a majority"
+        elif decided.state in OVER and not _may_be_over_in_the_end(decided, logs):
+            yield f"{final.node} tells {id} as {decided.state}, and nobody let it go"
+
+
+def _may_be_over_in_the_end(decided: DecidedClaim, logs: Logs) -> bool:
+    """Its owner still wishes it: so its time is over, or something replaced it."""
+    wish = (decided.claim.id, decided.claim.stamp)
+    return wish in logs.expires_ms or decided.claim.id in logs.replaced_us
+
+
+def _could_be_decided(
+    decided: DecidedClaim, final: Final, seats: Mapping[str, Seat], logs: Logs
+) -> bool:
+    spec = logs.domain.seat(decided.claim.resource, final.records.get)
+    if spec is None or len(logs.rosters) != 1:
+        return False
+    roster, living = logs.rosters[0], set(logs.living.values())
+    if not lives_by_majority(roster, living):
+        return False
+    counted = seats[spec.id].counted if spec.id in seats else []
+    by_home = counted[-1][0].by_home if counted else spec.decide is Decide.HOME
+    holder = counted[-1][0].holder if counted else candidates(spec.id, spec.home, roster)[0]
+    return not by_home or holder in living

@@ -1,0 +1,218 @@
+"""What may be told of claims, computed from the log alone, in the plainest way there is.
+
+No machine, no ledger, no increments: read what stands in the logs, find the terms that count, go through their
+decisions in order, and take of each claim the last that is final. What a node tells must equal this.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from konkordat.kernel.claim import Claim, ClaimId
+from konkordat.kernel.hlc import Stamp
+from konkordat.kernel.ids import Origin, RecordKey
+from konkordat.kernel.record import Record
+from konkordat.replica.domain import Domain
+from konkordat.testing.history import Entry
+
+UNBOUNDED = 1 << 62
+SYSTEM, SEATS, ROSTERS = "_system", "seats", "rosters"
+HELD = "@held"
+
+Key = tuple[int, str]  # a term and its holder
+Place = tuple[str, int, int, int]  # resource, from, until, how much
+
+
+class Row(NamedTuple):
+    """What may be told of a claim."""
+
+    state: str  # released stands for expired too: which of the two it is depends on the clock of who tells it
+    stamp: Stamp
+    place: Place
+    against: frozenset[tuple[Any, ...]] = frozenset()
+
+
+class Ruled(NamedTuple):
+    """A decision about one claim."""
+
+    seq: int
+    verdict: str
+    stamp: Stamp
+    place: Place
+    against: frozenset[tuple[Any, ...]]
+
+
+class Term:
+    """One term of one seat, as its holder's log tells."""
+
+    def __init__(self, opening: Mapping[str, Any], seq: int, holder: str) -> None:
+        self.opened, self.holder = seq, holder
+        self.number = int(opening["term"])
+        self.last: Mapping[str, Any] | None = opening["last"]
+        self.by_home = opening["decide"] == "home"
+        self.rulings: list[tuple[int, Mapping[str, Any]]] = []
+        self.told_final = 0
+
+    @property
+    def final_upto(self) -> int:
+        """Up to where its own decisions are final."""
+        return UNBOUNDED if self.by_home else self.told_final
+
+
+class Seat:
+    """All that the logs say of one seat."""
+
+    def __init__(self) -> None:
+        self.terms: dict[Key, Term] = {}
+        self.counted: list[
+            tuple[Term, int]
+        ] = []  # terms that count, oldest first, each with its cut-off
+        self.ruled: dict[tuple[Any, ...], list[Ruled]] = {}  # final decisions by claim, in order
+        self.resources: set[tuple[str, str]] = set()  # that it ever decided of
+        self.void = 0  # decisions that do not count
+
+    def take(self, said: Mapping[str, Any], origin: str, seq: int) -> None:
+        """An entry, in the order of its log."""
+        key = (int(said["term"]), origin)
+        if said["is"] == "opening":
+            self.terms.setdefault(key, Term(said, seq, origin))
+        elif said["is"] == "decision" and key in self.terms:
+            self.terms[key].rulings += [(seq, ruling) for ruling in said["rulings"]]
+            of = [ruling["claim"]["resource"] for ruling in said["rulings"]]
+            self.resources.update((tenant, name) for tenant, name in of)
+        elif said["is"] == "finality" and key in self.terms:
+            term = self.terms[key]
+            term.told_final = max(term.told_final, int(said["upto"]))
+
+    def fold(self, frontier: Mapping[Origin, int]) -> None:
+        """Find the terms that count, and what they decided finally."""
+        for key in sorted(self.terms, reverse=True):
+            chain = self._chain(self.terms[key], frontier)
+            if chain is not None:
+                self.counted = chain[::-1]
+                break
+        final_from = max((n for n, (t, _) in enumerate(self.counted) if t.final_upto), default=-1)
+        counted = 0
+        for number, (term, cutoff) in enumerate(self.counted):
+            upto = cutoff if number < final_from else min(cutoff, term.final_upto)
+            counted += sum(seq <= cutoff for seq, _ in term.rulings)
+            for seq, ruling in term.rulings:
+                if seq <= upto:
+                    self.ruled.setdefault(_id(ruling["claim"]["id"]), []).append(
+                        _ruled(seq, ruling)
+                    )
+        self.void = sum(len(term.rulings) for term in self.terms.values()) - counted
+
+    def _chain(self, term: Term, frontier: Mapping[Origin, int]) -> list[tuple[Term, int]] | None:
+        """The term and those it adopts, latest first; None if something of it is not there."""
+        chain = [(term, UNBOUNDED)]
+        while (link := chain[-1][0].last) is not None:
+            earlier = self.terms.get((link["term"], link["holder"]))
+            if earlier is None or frontier.get(Origin(link["holder"]), 0) < link["cutoff"]:
+                return None
+            chain.append((earlier, link["cutoff"]))
+        return chain
+
+    def holds(self, claim: tuple[Any, ...]) -> Ruled | None:
+        """The decision that gave the claim the place it has."""
+        gave = [r for r in self.ruled.get(claim, ()) if r.verdict != "denied"]
+        return gave[-1] if gave and gave[-1].verdict == "granted" else None
+
+
+def _id(told: list[Any]) -> tuple[Any, ...]:
+    return (*told[0], told[1])
+
+
+def _ruled(seq: int, ruling: Mapping[str, Any]) -> Ruled:
+    claim = ruling["claim"]
+    place = (claim["resource"][1], claim["start_ms"], claim["until_ms"], claim["quantity"])
+    against = frozenset(_id(id) for id in ruling["against"])
+    return Ruled(seq, ruling["verdict"], Stamp(*claim["stamp"]), place, against)
+
+
+def seats_of(entries: Iterable[Entry], frontier: Mapping[Origin, int]) -> dict[str, Seat]:
+    """Every seat that is spoken of."""
+    seats: dict[str, Seat] = {}
+    in_logs = sorted(entries, key=lambda e: (e.stamp.origin, e.seq, e.position))
+    for entry in in_logs:
+        if entry.key.tenant == SYSTEM and entry.key.collection == SEATS:
+            seat = seats.setdefault(entry.key.id, Seat())
+            for said in json.loads(entry.fields["entries"]):
+                seat.take(said, entry.stamp.origin, entry.seq)
+    for seat in seats.values():
+        seat.fold(frontier)
+    return seats
+
+
+def rosters_of(entries: Iterable[Entry]) -> list[tuple[Origin, ...]]:
+    """The rosters that were said: the first ones, since nobody changes them yet. More than one is one too many."""
+    said = {
+        entry.fields["members"]
+        for entry in entries
+        if entry.key.tenant == SYSTEM and entry.key.collection == ROSTERS
+    }
+    return [tuple(json.loads(members)) for members in sorted(said)]
+
+
+def index_of(
+    records: Mapping[RecordKey, Record], seats: Mapping[str, Seat], domain: Domain
+) -> dict[ClaimId, Row]:
+    """What a node with these records and seats tells of each claim."""
+    index: dict[ClaimId, Row] = {}
+    decides = {r: name for name, seat in seats.items() for r in seat.resources}
+    for record in records.values():
+        for claim in domain.claims(record):
+            name = _seat_name(claim, records, decides, domain) if claim.quantity else None
+            index[claim.id] = row = _row(record, claim, seats.get(name or ""), domain)
+            if name is None or row.state not in ("tentative", "displaced"):
+                continue
+            id = _id([claim.id.owner, claim.id.part])
+            own_first = sorted(seats, key=lambda other: other != name)
+            held = [h for other in own_first if (h := seats[other].holds(id)) is not None]
+            if held:
+                part = ClaimId(claim.id.owner, claim.id.part + HELD)
+                index[part] = Row("confirmed", held[0].stamp, held[0].place)
+    return index
+
+
+def _seat_name(
+    claim: Claim,
+    records: Mapping[RecordKey, Record],
+    decides: Mapping[tuple[str, str], str],
+    domain: Domain,
+) -> str | None:
+    """The seat that ever decided of this resource; else the one that the records name."""
+    tenant, resource = claim.resource
+    name = decides.get((tenant, resource))
+    spec = domain.seat(claim.resource, records.get) if name is None else None
+    return name if spec is None else spec.id
+
+
+def _row(record: Record, claim: Claim, seat: Seat | None, domain: Domain) -> Row:
+    place = (claim.resource.name, claim.start_ms, claim.until_ms, claim.quantity)
+    if not claim.quantity:
+        return Row("confirmed", claim.stamp, place)
+    ruled = seat.ruled.get(_id([claim.id.owner, claim.id.part]), []) if seat is not None else []
+    if not ruled or ruled[-1].stamp != claim.stamp:
+        return Row("tentative", claim.stamp, place)
+    last = ruled[-1]
+    if last.verdict == "granted":
+        return Row("confirmed", claim.stamp, last.place)
+    lapsed = not last.against and bool(domain.wanted(record, claim).expires_ms)
+    state = "displaced" if last.verdict == "denied" and not lapsed else "released"
+    return Row(state, claim.stamp, place, last.against)
+
+
+def as_row(claim: Claim, state: str, against: Iterable[ClaimId]) -> Row:
+    """What a node tells, to be compared."""
+    place = (claim.resource.name, claim.start_ms, claim.until_ms, claim.quantity)
+    told = "released" if state == "expired" else state
+    return Row(told, claim.stamp, place, frozenset(_id([id.owner, id.part]) for id in against))
+
+
+def lives_by_majority(roster: Iterable[Origin], living: Iterable[Origin]) -> bool:
+    """True if more than half of the members are there."""
+    members = set(roster)
+    return len(members & set(living)) * 2 > len(members)
