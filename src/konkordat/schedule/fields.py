@@ -48,6 +48,7 @@ SYSTEMS_MAX = 40
 SPEAKERS_MAX = 200
 LINKS_MAX = 200
 FEATURES_MAX = 100
+AVAILABILITY_MAX = 100  # times of one speaker: several a day for a long festival
 # Two weeks: longer than any session, short enough that a typing error is caught.
 DURATION_MINUTES_MAX = 14 * 24 * 60
 BUFFER_MINUTES_MAX = 24 * 60
