@@ -32,7 +32,7 @@ _BOOKKEEPING: Final = frozenset(
     {"version", "created_at", "updated_at", "updated_by", "updated_at_node", "deleted_at"}
 )
 _PRIVATE: Final = frozenset(
-    {"email"}
+    {"email", "availability"}
 )  # a programme is published; what is not shown there is not kept for ever
 _KINDS: Final = ("events", "venues", "rooms", "booths", "speakers", "sessions")
 

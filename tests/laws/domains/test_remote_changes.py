@@ -72,12 +72,15 @@ COLLECTIONS = (
     "events",
     "venues",
     "speakers",
+    "registrations",
+    "releases",
     "bookings",
     "resources",
 )
 GROUPS = (
     *("slot", "state", "title.de", "speakers", "event", "venue", "parent", "capacity"),
     *("max_concurrent", "setup_minutes", "teardown_minutes", "turnaround_minutes"),
+    *("session", "attendee", "quantity", "waitlist", "cancelled", "seats", "name", "founded"),
     *("bookable_hours", "start_date", "end_date", "time_zone", "day_starts_at", "?"),
 )
 
