@@ -22,6 +22,7 @@ from typing import Final
 from konkordat.testing.soak_page import Page
 from konkordat.testing.soak_parts import (
     LAWS,
+    Broken,
     Hunt,
     Laws,
     Outcome,
@@ -84,6 +85,10 @@ class Soak:
 
     def _take(self, future: Future[tuple[Outcome, float]]) -> None:
         piece = self._running.pop(future)
+        error = future.exception()
+        if error is not None:
+            self.page.add(Broken(str(piece), repr(error)))
+            return
         outcome, seconds = future.result()
         if isinstance(piece, Seed):
             self._seeds_s += seconds
@@ -124,7 +129,7 @@ def main(arguments: list[str]) -> int:
     todo = pieces(chosen.first_seed, quota, planted=not chosen.no_planted)
     if chosen.no_planted:
         page.skip("planted bugs: not wanted")
-    if not LAWS.is_dir():
+    if not LAWS.exists():
         page.skip(f"merge laws: no {LAWS} here")
         todo = [piece for piece in todo if not isinstance(piece, Laws)]
     Soak(page, todo, seeds(chosen.first_seed, quota)).run()

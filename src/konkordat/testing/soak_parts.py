@@ -41,6 +41,7 @@ PLAN: Final = {
 IMAGES_A_PIECE: Final = 6_000  # every step of the named scenarios is about a third of it
 FLIPS_A_PIECE: Final = 500
 KILLS_A_PIECE: Final = 20  # about a minute
+EXAMPLES_A_PIECE: Final = 5_000  # about five minutes
 STATES_A_PIECE: Final = 500_000  # what memory should hold of one world
 STATES_FOR_A_BUG: Final = 250_000
 BACKLOG_EVERY: Final = 1_000  # one seed in so many makes a node catch up with a backlog
@@ -83,6 +84,7 @@ class Exploration(msgspec.Struct, frozen=True):
 
 class Laws(msgspec.Struct, frozen=True):
     examples: int
+    seed: int
 
 
 class Kills(msgspec.Struct, frozen=True):
@@ -153,7 +155,11 @@ def pieces(first: int, quota: dict[str, int], *, planted: bool) -> list[Piece]:
         [Crashes(n, first + i) for i, n in _cut(quota["crash images"], IMAGES_A_PIECE)],
         [Flips(n, first + i) for i, n in _cut(quota["bit flips"], FLIPS_A_PIECE)],
         [Exploration(scope, min(each, STATES_A_PIECE)) for scope in SCOPES],
-        [Laws(quota["examples of each merge law"]), FailingDisks(first)],
+        [
+            Laws(n, first + i)
+            for i, n in _cut(quota["examples of each merge law"], EXAMPLES_A_PIECE)
+        ],
+        [FailingDisks(first)],
     ]
     if planted:
         kinds.append([Hunt(bug.name) for bug in BUGS])
@@ -191,8 +197,8 @@ def _done(piece: Piece) -> Outcome:
             return try_every_operation(seed)
         case Exploration(scope=scope, states=states):
             return explore(SCOPES[scope], states)
-        case Laws(examples=examples):
-            return _laws(examples)
+        case Laws(examples=examples, seed=seed):
+            return _laws(examples, seed)
         case Kills(kills=kills, seed=seed):
             return _kills(kills, seed)
 
@@ -207,9 +213,17 @@ def _hunted(name: str) -> str:
     return f"{', '.join(judges)} in seed {seed}"
 
 
-def _laws(examples: int) -> LawsTold:
+def _laws(examples: int, seed: int) -> LawsTold:
     """The laws are tests: the test runner runs them, with so many examples each."""
-    options = ["-q", "--tb=line", "-p", "no:randomly", "-o", f"timeout={PIECE_S_MAX}"]
+    options = [
+        f"--hypothesis-seed={seed}",
+        "-q",
+        "--tb=line",
+        "-p",
+        "no:randomly",
+        "-o",
+        f"timeout={PIECE_S_MAX}",
+    ]
     effort = {"HYPOTHESIS_PROFILE": "soak", "KONKORDAT_EXAMPLES": str(examples)}
     ended = _run(["pytest", *options, str(LAWS)], effort)
     lines = (ended.stdout.strip() or ended.stderr.strip() or "it said nothing").splitlines()
