@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -203,6 +204,14 @@ class AsyncClient:
     async def seats(self, session: str, **query: str) -> Item:
         """How many of a session's seats are taken and left, with a page of its registrations."""
         return await self._run(operations.seats(self._core, session, query))
+
+    async def alternatives(self, session: str) -> Item:
+        """What stands in the way of a session's place, and which slots are free instead."""
+        return await self._run(operations.alternatives(self._core, session))
+
+    async def series_sessions(self, series: str) -> builtins.list[Item]:
+        """The sessions of a series, in order of their times by the rule."""
+        return await self._run(operations.series_sessions(self._core, series))
 
     async def clashes(self, event: str) -> Item:
         """Soft rules that the programme breaks, such as a speaker in two places."""

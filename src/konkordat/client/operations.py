@@ -104,7 +104,7 @@ def batch(
 ) -> Steps[BatchResult]:
     """Up to 500 operations `{op, type, id?, data?, if_match?, on_conflict?}` in one request."""
     body: dict[str, Any] = {"operations": operations, "mode": mode}
-    for name in ("dry_run", "include_data", "override"):
+    for name in ("dry_run", "include_data", "override", "together"):
         if options.get(name):
             body[name] = options.get(name)
     call = Call(
@@ -151,6 +151,17 @@ def audit(core: Core, query: Mapping[str, str], *below: str) -> Steps[Reply]:
     """The audit trail, or what is `below` it, as NDJSON, its body still to be read."""
     call = Call("GET", _path("audit", *below), query=query, is_streamed=True)
     return (yield from core.perform(call))
+
+
+def alternatives(core: Core, session: str) -> Steps[Item]:
+    """What stands in the way of a session's place, and what is free instead."""
+    return (yield from _item(core, Call("GET", _path("sessions", session, "alternatives"))))
+
+
+def series_sessions(core: Core, series: str) -> Steps[list[Item]]:
+    """The sessions of a series, in order of their times by the rule."""
+    page = yield from _item(core, Call("GET", _path("series", series, "sessions")))
+    return list(page["data"])
 
 
 def clashes(core: Core, event: str) -> Steps[Item]:

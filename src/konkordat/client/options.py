@@ -7,7 +7,7 @@ from typing import Literal, TypedDict
 
 from konkordat.client.core import JSON, Call
 
-OnConflict = Literal["fail", "tentative", "without_slot"]
+OnConflict = Literal["fail", "tentative", "without_slot", "skip_occurrence"]
 
 
 class WriteOptions(TypedDict, total=False):
@@ -31,6 +31,7 @@ class BatchOptions(TypedDict, total=False):
 
     dry_run: bool
     include_data: bool  # give the records back
+    together: bool  # with "atomic": places are granted all together or not at all, or the batch is refused
     override: str
     wait_s: float  # as of single writes: until the claims of all operations are decided
     idempotency_key: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -200,6 +201,14 @@ class Client:
     def seats(self, session: str, **query: str) -> Item:
         """How many of a session's seats are taken and left, with a page of its registrations."""
         return self._run(operations.seats(self._core, session, query))
+
+    def alternatives(self, session: str) -> Item:
+        """What stands in the way of a session's place, and which slots are free instead."""
+        return self._run(operations.alternatives(self._core, session))
+
+    def series_sessions(self, series: str) -> builtins.list[Item]:
+        """The sessions of a series, in order of their times by the rule."""
+        return self._run(operations.series_sessions(self._core, series))
 
     def clashes(self, event: str) -> Item:
         """Soft rules that the programme breaks, such as a speaker in two places."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from konkordat.replica.messages import Tick
 from support.api import OPERATOR_KEY, TrialGate
 from support.api_server import listening
 from support.source import ROOT
@@ -58,7 +59,9 @@ def test_the_commands_of_the_guide_run_and_print_what_it_shows(tmp_path: Path) -
     blocks = examples()
     assert len(blocks) > 10
     script = f"\necho; echo '{END}'\n".join(body for body, _ in blocks)
-    with listening(TrialGate("zurich")) as port:
+    gate = TrialGate("zurich", members=("zurich",))
+    gate.handle([Tick()])
+    with listening(gate) as port:
         variables = {"URL": f"http://127.0.0.1:{port}", "OPERATOR": OPERATOR_KEY.text}
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],

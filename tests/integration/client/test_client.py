@@ -351,3 +351,25 @@ def test_a_programme_is_imported_and_exported_again(client: Client, tmp_path: Pa
     assert exported.startswith(b"<?xml")
     with pytest.raises(NotFound):
         client.export("nowhere", "xml")
+
+
+# Places -----------------------------------------------------------------------------------------
+
+
+def test_holds_series_and_what_is_free_are_at_hand(client: Client) -> None:
+    venue = client.venues.create({"name": {"de": "Haus"}, "time_zone": "Europe/Zurich"})
+    room = client.rooms.create({"venue": venue["id"], "name": {"de": "Saal"}})
+    days = {"start_date": "2027-06-01", "end_date": "2027-06-09", "time_zone": "Europe/Zurich"}
+    event = client.events.create({"slug": "places", "name": {"de": "Orte"}, **days})
+    at_nine = {"local_start": "2027-06-01T09:00", "time_zone": "Europe/Zurich"}
+    slot = {"room": room["id"], **at_nine, "duration_minutes": 60}
+    hold = client.holds.create({"event": event["id"], "slot": slot, "ttl_seconds": 60})
+    assert hold["expires_at"]
+    lesson = {"event": event["id"], "rule": "FREQ=DAILY;COUNT=3", "session": {"title": {"de": "x"}}}
+    series = client.series.create({**lesson, "slot": slot}, on_conflict="skip_occurrence")
+    assert [one["recurrence_id"] for one in series["skipped"]] == ["2027-06-01T09:00"]
+    sessions = client.series_sessions(series["id"])
+    assert [one["id"] for one in sessions] == [one["session"] for one in series["occurrences"]]
+    talk = {"event": event["id"], "title": {"de": "y"}, "slot": slot}
+    late = client.sessions.create(talk, on_conflict="tentative")
+    assert client.alternatives(late["id"])["conflicts"][0]["id"] == hold["id"]
