@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -23,12 +23,15 @@ from konkordat.kernel.merge import apply, later_life
 from konkordat.kernel.policy import Policies
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
+from konkordat.kernel.seat import At
 from konkordat.replica.commit import Commit, Repeat
 from konkordat.replica.domain import Domain, Write
 from konkordat.replica.messages import Accepted, Answered, Command, Outcome, Replayed
 from konkordat.store.port import AnswerRow, Reader
 from konkordat.wire.batches import LIFE_MAX, check_groups, check_key, open_body, seal
 from konkordat.wire.errors import MalformedError
+
+Told = Callable[[Transaction, At], None]
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -115,10 +118,14 @@ class Made(msgspec.Struct):
 class LocalWrites:
     """Carries out the commands of one commit."""
 
-    def __init__(self, store: Reader, domain: Domain, origin: Origin) -> None:
+    def __init__(
+        self, store: Reader, domain: Domain, origin: Origin, told: Told | None = None
+    ) -> None:
+        """`told` hears of each transaction of a command, with the batch it stands in."""
         self._store = store
         self._domain = domain
         self._origin = origin
+        self._told = told
 
     def carry_out(
         self,
@@ -244,7 +251,10 @@ class LocalWrites:
         if full or batch.bytes + stamped.bytes > BATCH_BYTES_MAX:
             self._seal(batch, made, frontier, heads)
         batch.add(transaction, stamped.bytes)
-        commit.merge(transaction, self._origin, frontier.get(self._origin, 0) + 1)
+        seq = frontier.get(self._origin, 0) + 1
+        commit.merge(transaction, self._origin, seq)
+        if self._told is not None:
+            self._told(transaction, At(self._origin, seq))
         commit.settle()
         records = [commit.record(key) for key in stamped.keys]
         made.pending.append(

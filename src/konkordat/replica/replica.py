@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final, assert_never
 
+from konkordat.kernel.change import Transaction
 from konkordat.kernel.digest import Summary
 from konkordat.kernel.frontier import distance
 from konkordat.kernel.hlc import Hlc, observe, too_far_ahead
@@ -36,6 +37,8 @@ from konkordat.replica.messages import (
     Sent,
     Tick,
 )
+from konkordat.replica.rosters import Governed
+from konkordat.replica.seat_log import is_entries
 from konkordat.replica.seat_notes import journaled
 from konkordat.replica.seating import Seating
 from konkordat.replica.settings import DATA_FORMAT, HEARTBEAT_MS, ReplicaSettings
@@ -71,7 +74,7 @@ class Replica:
     ) -> None:
         book = store.book
         self._store = store
-        self._domain = domain
+        self._domain: Domain = domain
         self._policies = policies
         self._settings = settings
         self.node: NodeName = book.node
@@ -84,10 +87,13 @@ class Replica:
         self._exchange = Exchange(self._peers)
         self._comparison = Comparison(_first_comparison_id(book.origin))
         self._admission = Admission(self._exchange, settings.ahead_ms_max)
-        self._local = LocalWrites(store, domain, book.origin)
+        governed = Governed(domain)
+        self._domain = governed
+        self._local = LocalWrites(store, governed, book.origin, self._said)
         self._seating = None
         if settings.members is not None:
-            self._seating = Seating(store, domain, book.origin, settings)
+            self._seating = Seating(store, governed, book.origin, settings)
+            governed.situation = self._seating.knowledge
         self._fenced = False
         self._stopping = False
         self._beat_at_ms = 0
@@ -206,6 +212,11 @@ class Replica:
             entries = seating.transactions(commit, frontier, commit.now_ms)
             self._local.write_own(entries, made, commit, frontier, heads)
         seating.refresh(commit, commit.now_ms)
+
+    def _said(self, transaction: Transaction, at: At) -> None:
+        """What an operator says of seats by a command stands in our log like what peers say."""
+        if self._seating is not None and any(map(is_entries, transaction.changes)):
+            self._seating.admitted(transaction, at)
 
     def _tell_seating(self, now_ms: int) -> None:
         """Let holders know at once that we have what they decided; they wait for it."""
@@ -466,6 +477,7 @@ class Replica:
             tuple([peer_view(peer, now_ms) for peer in peers]),
             dict(self._admission.quarantined),
             self._admission.pending_bytes,
+            self._seating.view(now_ms) if self._seating is not None else None,
         )
 
     def _send(self, peer: NodeName, message: Pull | Page | Compare | Fetch | States) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, assert_never
 
 from konkordat.kernel.ids import Origin, RecordKey
-from konkordat.kernel.seat import At, SeatId
+from konkordat.kernel.seat import At, Roster, SeatId
 from konkordat.protocol.seats.machine import Refused
 from konkordat.replica.messages import Journaled
 
@@ -35,7 +35,22 @@ class RosterConflict(NamedTuple):
     told: tuple[Origin, ...]
 
 
-Note = Opened | Unreadable | Refused | RosterConflict
+class RosterRefused(NamedTuple):
+    """A roster was proposed or said that may not follow the present one. It counts for nothing."""
+
+    code: str  # roster_not_decided | several_members_at_once | no_majority | roster_moved_on …
+    roster: Roster | None  # None: what was said is none
+    by: Origin
+
+
+class RosterChanged(NamedTuple):
+    """Another roster was decided."""
+
+    version: int
+    members: tuple[Origin, ...]
+
+
+Note = Opened | Unreadable | Refused | RosterConflict | RosterRefused | RosterChanged
 
 
 def journaled(note: Note) -> Journaled:
@@ -49,6 +64,11 @@ def journaled(note: Note) -> Journaled:
         case RosterConflict(version=version, known=known, told=told):
             fields = {"version": version, "known": known, "told": told}
             return Journaled("error", "roster_conflict", fields)
+        case RosterRefused(code=code, roster=roster, by=by):
+            said = {"version": roster.version, "members": roster.members} if roster else {}
+            return Journaled("warning", "roster_refused", {"code": code, "by": by, **said})
+        case RosterChanged(version=version, members=members):
+            return Journaled("info", "roster_changed", {"version": version, "members": members})
         case Refused(code=code, entry=entry, at=at):
             fields = {"code": code, "seat": entry.seat, "term": entry.term}
             where = {"origin": at.origin, "seq": at.seq}

@@ -24,11 +24,13 @@ from konkordat.kernel.seat import (
     Decision,
     Entry,
     Opening,
+    Request,
     Roster,
     SeatId,
     SeatSpec,
     UnreadableEntry,
     Verdict,
+    Wish,
 )
 from konkordat.protocol.seats.machine import Seats
 from konkordat.protocol.seats.rules import RULES, Rules
@@ -37,7 +39,9 @@ from konkordat.replica.claims import HELD, held_id
 from konkordat.replica.commit import Commit
 from konkordat.replica.deciding import Decider, is_over, wish_of
 from konkordat.replica.domain import Domain
+from konkordat.replica.rosters import ROSTER_SEAT, decided_before, proposed, refusal_of_change
 from konkordat.replica.seat_log import (
+    MEMBERS,
     entries_in,
     entry_changes,
     is_entries,
@@ -47,8 +51,17 @@ from konkordat.replica.seat_log import (
     rosters_before,
     said_before,
 )
-from konkordat.replica.seat_notes import Note, Opened, RosterConflict, Unreadable
+from konkordat.replica.seat_notes import (
+    Note,
+    Opened,
+    RosterChanged,
+    RosterConflict,
+    RosterRefused,
+    Unreadable,
+)
 from konkordat.replica.settings import ReplicaSettings
+from konkordat.replica.situation import Knowledge
+from konkordat.replica.status import SeatingView
 from konkordat.store.port import Reader
 
 # In force until the first roster is known: nobody is a member, so nobody votes, stands or decides.
@@ -89,7 +102,19 @@ class Seating:
         self._owed: dict[NodeName, None] = {}  # holders that wait for our acknowledgement
         self.notes: list[Note] = []
         self.opened_ms: dict[tuple[SeatId, int], int] = {}
+        self.knowledge = Knowledge(
+            origin,
+            self._machine,
+            self._heard,
+            self._agenda.open,
+            self.opened_ms,
+            settings.seats.takeover_after_ms,
+        )
         self._rebuild()
+
+    def view(self, now_ms: int) -> SeatingView:
+        """All seats, for other threads."""
+        return self.knowledge.view(now_ms, self._conflict)
 
     @property
     def machine(self) -> Seats:
@@ -113,7 +138,7 @@ class Seating:
             if is_entries(change):
                 self._take(change, at, transaction.hlc >> 16)
             elif is_roster(change.key):
-                self._learn(roster_in(change.key.id, change.fields))
+                self._say_roster(roster_in(change.key.id, change.fields), at)
 
     def _take(self, change: Change, at: At, at_ms: int) -> None:
         try:
@@ -140,7 +165,7 @@ class Seating:
                 yield (roster_change(first),)
                 self._learn(first)
         entries: list[Entry] = self._machine.due(now_ms, self._heard)
-        decided = self._decider.decide(commit)
+        decided = self._deny_unfit(commit, now_ms) + self._decider.decide(commit)
         if decided:
             # What needs nobody else's acknowledgement is final with the commit that decides it.
             entries += [*decided, *self._machine.due(now_ms, self._heard)]
@@ -197,6 +222,8 @@ class Seating:
             for id in [id for id in self._agenda.frees.get(seat, ()) if id in touched]:
                 if self._machine.held(seat, id) is None:
                     self._agenda.is_free(seat, id)
+        if not commit.empty:
+            self.knowledge.changed()
         ids = list(self._touched)[:REFRESHED_AT_ONCE_MAX]
         for id in ids:
             del self._touched[id]
@@ -246,9 +273,38 @@ class Seating:
             return None
         return Roster(1, tuple(sorted(origins[member] for member in self._members)))
 
+    def _say_roster(self, roster: Roster | None, at: At) -> None:
+        """Only the first roster is said; what follows is decided."""
+        if roster is not None and roster.version == 1:
+            self._learn(roster)
+        else:
+            self.notes.append(RosterRefused("roster_not_decided", roster, at.origin))
+
+    def _deny_unfit(self, commit: Commit, now_ms: int) -> list[Decision]:
+        """Proposals of rosters that may not follow the present one, as long as it is ours to decide."""
+        if ROSTER_SEAT not in self._machine.ids or not self._machine.deciding(ROSTER_SEAT):
+            return []
+        decisions: list[Decision] = []
+        for id in self._agenda.open.get(ROSTER_SEAT, {}):
+            record = commit.record(id.owner)
+            roster = proposed(record) if record is not None else None
+            wish = wish_of(self._domain, id, commit)
+            if record is None or roster is None or wish is None:
+                continue
+            why = refusal_of_change(roster.version, roster.members, self.knowledge, now_ms)
+            if why is not None:
+                request = Request((Wish(wish[0]),))
+                denied = self._machine.decide(ROSTER_SEAT, [request], {})
+                if denied:
+                    by = record.fields[MEMBERS].stamp.origin
+                    self.notes.append(RosterRefused(why.code, roster, by))
+                decisions += denied
+        return decisions
+
     def _learn(self, roster: Roster | None) -> None:
         if roster is None or self._conflict:
             return
+        self.knowledge.changed()
         known = self._rosters.setdefault(roster.version, roster)
         if known != roster:
             # Two nodes were told different members. Going on could let two majorities decide one place.
@@ -256,6 +312,13 @@ class Seating:
             self.notes.append(RosterConflict(roster.version, known.members, roster.members))
         elif roster.version > self._machine.roster.version:
             self._machine.roster_changed(roster)
+
+    def _learn_decided(self, record: Record | None) -> None:
+        """A proposal has the version, finally."""
+        roster = proposed(record) if record is not None else None
+        if roster is not None and roster.version not in self._rosters:
+            self._learn(roster)
+            self.notes.append(RosterChanged(roster.version, roster.members))
 
     def _note(self, entry: Entry, at: At, at_ms: int) -> None:
         if isinstance(entry, Opening):
@@ -296,6 +359,8 @@ class Seating:
         if seat is None:
             return  # nobody decides it, or nobody knows who does: laid down as it is
         view = self._machine.state(seat, id, claim.stamp)
+        if seat == ROSTER_SEAT and view.holds is not None:
+            self._learn_decided(commit.record(id.owner))
         holds = view.holds or self._held_elsewhere(id, seat)
         state, place, expires_ms = view.state, claim, wanted.expires_ms
         if state is ClaimState.TENTATIVE:
@@ -342,6 +407,9 @@ class Seating:
     def _rebuild(self) -> None:
         """The machine and the agenda, from what is in the store."""
         for roster in rosters_before(self._store):
+            if roster.version == 1:
+                self._learn(roster)
+        for roster in decided_before(self._store):
             self._learn(roster)
         records = _Records(self._store)
         for said in said_before(self._store):
@@ -356,6 +424,7 @@ class Seating:
             spec = self._domain.seat_named(seat, records)
             if spec is not None:
                 self._establish(spec)
+        self._machine.refused.clear()  # told when it came
         for decided in self._store.open_claims():
             self._touched[_own_id(decided.claim.id)] = None
 

@@ -38,7 +38,7 @@ class Elections:
     def stand(self, seat: Seat, spec: SeatSpec, now_ms: int, heard: Heard) -> Candidacy | None:
         """A candidacy, if the seat is vacant and it is our turn."""
         roster = self._rosters.latest
-        absent = self._vacancy(seat, spec)
+        absent = self._vacancy(seat, spec, now_ms, heard)
         if absent == NOT_VACANT or not self._rules.is_member(self._me, roster):
             return None
         if absent and seat.patience.alive(absent, now_ms, heard):
@@ -48,9 +48,10 @@ class Elections:
         seat.patience.stood(spec, roster, now_ms)
         return Candidacy(seat.id, seat.history.highest_seen + 1, roster.version)
 
-    def _vacancy(self, seat: Seat, spec: SeatSpec) -> Origin:
+    def _vacancy(self, seat: Seat, spec: SeatSpec, now_ms: int, heard: Heard) -> Origin:
         """Whose absence would be ours to fill; NOBODY's: it is ours at once; or NOT_VACANT."""
         latest, history = seat.latest, seat.history
+        roster = self._rosters.latest
         ours = latest is not None and latest.key.holder == self._me
         handovers = seat.handovers()
         gave_up = any(by == self._me for _entry, by in handovers)
@@ -59,11 +60,24 @@ class Elections:
         if latest is not None and ours:
             # Somebody voted for a later term that nobody opened: the seat needs a term after that one.
             blocked = history.highest_voted > latest.key.term
-            return NOBODY if blocked and not gave_up else NOT_VACANT
+            # Nor may it go on under a roster whose members may all be gone some day.
+            moved_on = latest.opening.roster < roster.version
+            return NOBODY if (blocked or moved_on) and not gave_up else NOT_VACANT
         holder = latest.key.holder if latest else self._home(spec)
         if holder == self._me:
             return NOBODY
+        if latest is not None and not self._rules.is_member(holder, roster):
+            return self._left(seat, spec, now_ms, heard)
         return NOT_VACANT if seat.mode(spec) is Decide.HOME else holder
+
+    def _left(self, seat: Seat, spec: SeatSpec, now_ms: int, heard: Heard) -> Origin:
+        """The holder is no member any more, so there is no silence of it to wait for. The first in order of those that
+        are heard stands at once; if it does not get through, so does the next, once it is silent."""
+        members = self._rosters.latest.members
+        alive = [m for m in members if seat.patience.alive(m, now_ms, heard)]
+        first = candidates(spec.id, spec.home, alive or members)[0]
+        handed_only = seat.mode(spec) is Decide.HOME
+        return NOBODY if first == self._me and not handed_only else NOT_VACANT
 
     def _home(self, spec: SeatSpec) -> Origin:
         return candidates(spec.id, spec.home, self._rosters.latest.members)[0]
@@ -110,6 +124,9 @@ class Elections:
         latest = seat.latest
         holder = latest.key.holder if latest else self._home(spec)
         if candidate in (holder, self._me):
+            return False
+        left = latest is not None and not self._rules.is_member(holder, self._rosters.latest)
+        if left and seat.mode(spec) is not Decide.HOME:
             return False
         handed = any(entry.to == node_of(candidate) for entry, _by in seat.handovers())
         if seat.mode(spec) is Decide.HOME:

@@ -21,6 +21,7 @@ from konkordat.kernel.seat import (
     At,
     Candidacy,
     ClaimView,
+    Decide,
     Decision,
     Entry,
     Finality,
@@ -50,7 +51,8 @@ REFUSALS_MAX: Final = (
 class Refused(NamedTuple):
     """An entry that does not count, and why; for the journal. It stays in its log."""
 
-    code: str  # not_a_member | voted_already | not_the_holder | opened_without_standing
+    # not_a_member | voted_already | not_the_holder | opened_without_standing | beyond_the_cutoff
+    code: str
     entry: Entry
     at: At
 
@@ -103,6 +105,8 @@ class Seats:
                 seat.review(self._frontier)
             case Decision():
                 seat.book(entry, at)
+                if seat.is_void(entry, at):
+                    self._refuse("beyond_the_cutoff", entry, at)
             case Finality():
                 seat.finished()
             case Vote():
@@ -228,6 +232,43 @@ class Seats:
         """Who opened the latest term that we know of, whether it still decides or not."""
         latest = self._seats[id].latest
         return latest.key.holder if latest else None
+
+    def term(self, id: SeatId) -> int:
+        """The latest opened term; 0 before the first."""
+        latest = self._seats[id].latest
+        return latest.key.term if latest else 0
+
+    def gave_up(self, id: SeatId) -> bool:
+        """Whether the holder of the latest term handed the seat over."""
+        seat = self._seats[id]
+        return any(by == self.holder(id) for _entry, by in seat.handovers())
+
+    def opened_under(self, id: SeatId) -> int | None:
+        """The roster under which the seat is held, or, as long as nobody ever held it, was made; None of a seat that
+        only logs speak of."""
+        seat = self._seats[id]
+        if seat.latest is not None:
+            return seat.latest.opening.roster
+        return None if seat.spec is None else seat.spec.roster
+
+    def decided_by(self, id: SeatId) -> Decide:
+        """When decisions of the seat are final, in its present term."""
+        seat = self._seats[id]
+        if seat.latest is not None:
+            return seat.latest.opening.decide
+        return seat.spec.decide if seat.spec is not None else Decide.MAJORITY
+
+    def signature(self, id: SeatId) -> tuple[object, ...]:
+        """Changes whenever who holds the seat, or how far it decided, may have."""
+        seat = self._seats[id]
+        ruling, history = seat.ruling, seat.history
+        return (
+            ruling.key if ruling else None,
+            seat.final_of(ruling) if ruling else 0,
+            history.highest_opened,
+            history.highest_voted,
+            len(history.handovers),
+        )
 
     def answered(self, id: SeatId, claim: ClaimId, stamp: Stamp) -> Verdict | None:
         """The latest verdict on the wish that the claim made with this stamp, final or not; for whoever decides."""

@@ -42,6 +42,8 @@ class Tenure(msgspec.Struct, frozen=True):
     opened: At
     adopted_upto: int | None  # in the log of the term before; None: there was none
     final_upto: int
+    voters: tuple[Origin, ...] = ()
+    roster: int = 0  # version under which it was opened
 
 
 class Seat:
@@ -103,6 +105,14 @@ class Seat:
             if at.seq <= self.final_of(ruling):  # else nothing may be told of it yet
                 self.touched.update(r.claim.id for r in decision.rulings)
                 self._settle()
+
+    def is_void(self, decision: Decision, at: At) -> bool:
+        """Its term was followed before we heard of it, and what followed did not adopt it."""
+        ruling, key = self.ruling, TermKey(decision.term, at.origin)
+        if ruling is None or key >= ruling.key:
+            return False
+        steps = self.history.chain(ruling)
+        return not any(s.term.key == key and self._rules.counts(at.seq, s.cutoff) for s in steps)
 
     def finished(self) -> None:
         """More became final."""
@@ -176,6 +186,8 @@ class Seat:
                 At(term.key.holder, term.seq),
                 term.opening.last.cutoff if term.opening.last else None,
                 self.final_of(term),
+                term.opening.voters,
+                term.opening.roster,
             )
             for term, _cutoff in self.history.chain(self.ruling)
         ]
