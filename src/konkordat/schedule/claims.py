@@ -27,6 +27,7 @@ from konkordat.kernel.record import Record
 from konkordat.schedule.attendance import REGISTRATION_SEATS_MAX
 from konkordat.schedule.fields import CONCURRENT_MAX, PEOPLE_MAX, SPEAKERS_MAX
 from konkordat.schedule.slots import PLACING, SLOT, SLOT_PART, Candidate, plan_of
+from konkordat.schedule.times import instant_ms
 
 SESSIONS: Final = Collection("sessions")
 ROOMS: Final = Collection("rooms")
@@ -88,12 +89,18 @@ def claims_of(record: Record) -> tuple[Claim, ...]:
     if register is None or is_cancelled(value_of(record, STATE)):
         return ()
     candidates = plan_of(record).candidates
-    if not candidates:
+    if not candidates or (record.key.collection == HOLDS and not hold_end_ms(record)):
         return ()
     speakers = record.fields.get(SPEAKER_LIST)
     return tuple(
         _claims(record.key, candidates[0], speakers.value if speakers else b"null", register.stamp)
     )
+
+
+def hold_end_ms(record: Record) -> int:
+    """When a hold ends, Unix ms from 1 on; 0 where nobody can tell, and then it holds nothing."""
+    end_ms = instant_ms(value_of(record, EXPIRES_AT))
+    return 0 if end_ms is None else max(end_ms, 1)
 
 
 def place_claim(key: RecordKey, candidate: Candidate, stamp: Stamp) -> Claim:

@@ -9,17 +9,16 @@ from konkordat.kernel.ids import RecordId, RecordKey
 from konkordat.kernel.record import Record
 from konkordat.replica.domain import PLAIN_CLAIM, Wanted
 from konkordat.schedule.claims import (
-    EXPIRES_AT,
     HOLDS,
     PLACED,
     REGISTRATIONS,
     SEATS_PART,
     WAITLIST,
+    hold_end_ms,
     place_claim,
     value_of,
 )
 from konkordat.schedule.slots import SLOT_PART, plan_of
-from konkordat.schedule.times import instant_ms
 
 _WAITING: Final = Wanted(waits=True)
 
@@ -38,11 +37,10 @@ def wanted(record: Record, claim: Claim) -> Wanted:
 def _for_slot(record: Record, claim: Claim) -> Wanted:
     key, plan = record.key, plan_of(record)
     hold = RecordKey(key.tenant, HOLDS, RecordId(plan.replaces))
-    expires = instant_ms(value_of(record, EXPIRES_AT)) if key.collection == HOLDS else None
     return Wanted(
         tuple([place_claim(key, other, claim.stamp) for other in plan.candidates[1:]]),
         (ClaimId(hold, SLOT_PART),) if plan.replaces else (),
         plan.together,
         plan.waits,
-        expires or 0,
+        hold_end_ms(record) if key.collection == HOLDS else 0,
     )

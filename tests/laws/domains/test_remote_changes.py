@@ -15,6 +15,7 @@ from konkordat.kernel.hlc import Stamp, hlc_at
 from konkordat.kernel.ids import Group, Origin, record_key
 from konkordat.kernel.policy import Register
 from konkordat.kernel.record import Record
+from konkordat.kernel.seat import ALTERNATIVES_MAX
 from konkordat.replica.domain import Domain
 from konkordat.schedule.domain import ScheduleDomain
 from konkordat.testing.domain import TrialDomain
@@ -54,8 +55,36 @@ slots = st.fixed_dictionaries(
         "time_zone": texts | numbers,
         "duration_minutes": numbers | texts,
         "fold": numbers | texts,
+        "alternatives": st.lists(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "room": st.just(UID),
+                    "booth": texts,
+                    "local_start": texts,
+                    "fold": numbers,
+                },
+            )
+            | nested,
+            max_size=20,
+        )
+        | texts,
     },
 )
+# Most of a slot makes sense, so that what does not is looked at.
+sound = {"room": UID, "local_start": "2027-06-01T09:00", "time_zone": "Europe/Zurich"}
+slots = slots | slots.map(lambda odd: {"duration_minutes": 45, **odd, **sound})
+placings = st.fixed_dictionaries(
+    {},
+    optional={
+        "buffers": st.lists(st.lists(numbers, max_size=3), max_size=4) | nested,
+        "together": st.booleans() | texts,
+        "waits": st.booleans(),
+        "replaces": st.just(UID) | texts,
+        "was": st.lists(slots, max_size=3),
+    },
+)
+instants = st.sampled_from(["2027-06-01T09:00:00Z", "0001-01-01T00:00:00+14:00", "2027-06-01"])
 bookings = st.tuples(texts, numbers, numbers, numbers).map(list)
 
 
@@ -64,9 +93,11 @@ def encoded(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-values = (slots | bookings | nested).map(encoded) | st.binary(max_size=40)
+values = (slots | placings | instants | bookings | nested).map(encoded) | st.binary(max_size=40)
 COLLECTIONS = (
     "sessions",
+    "holds",
+    "series",
     "rooms",
     "booths",
     "events",
@@ -78,6 +109,7 @@ COLLECTIONS = (
     "resources",
 )
 GROUPS = (
+    *("placing", "expires_at", "rule", "exdates"),
     *("slot", "state", "title.de", "speakers", "event", "venue", "parent", "capacity"),
     *("max_concurrent", "setup_minutes", "teardown_minutes", "turnaround_minutes"),
     *("session", "attendee", "quantity", "waitlist", "cancelled", "seats", "name", "founded"),
@@ -108,6 +140,16 @@ def test_a_domain_makes_something_sound_of_any_record(domain: Domain, record: Re
         assert claim.resource.tenant == record.key.tenant
         owner = domain.capacity_owner(claim.resource)
         assert owner is None or domain.owned_resource(owner) in (None, claim.resource)
+        wanted = domain.wanted(record, claim)
+        assert 0 <= wanted.expires_ms < STORED_MAX
+        assert len(wanted.alternatives) <= ALTERNATIVES_MAX
+        for other in wanted.alternatives:
+            assert (other.id, other.stamp, other.quantity) == (
+                claim.id,
+                claim.stamp,
+                claim.quantity,
+            )
+            assert -STORED_MAX <= other.start_ms < other.until_ms < STORED_MAX
     assert domain.capacity(record) >= 0
     assert isinstance(domain.parent(record), str)
     if not record.alive:
