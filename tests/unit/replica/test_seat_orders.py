@@ -22,11 +22,10 @@ from konkordat.kernel.seat import (
     SeatId,
     Verdict,
     Vote,
-    encode,
 )
 from konkordat.replica.messages import Accepted, Received
 from konkordat.replica.rosters import ROSTER_SEAT, ChangeRoster, HandOver, proposal_key
-from konkordat.replica.seat_log import ENTRIES, MEMBERS, roster_change, seat_key
+from konkordat.replica.seat_log import MEMBERS, entry_changes, roster_change
 from konkordat.replica.status import SeatingView
 from konkordat.testing.domain import Book, TrialDomain, booking, capacity_of
 from konkordat.testing.workbench import Workbench
@@ -304,8 +303,8 @@ class Stranger:
             self._table.do(name, Received(NodeName("mallory"), Push((sealed.body,), 0)))
 
     def enters(self, *entries: Entry) -> None:
-        value = b"[" + b",".join(map(encode, entries)) + b"]"
-        self.says(Change(seat_key(entries[0].seat), 1, {ENTRIES: value}))
+        for changes in entry_changes(entries):
+            self.says(*changes)
 
     def proposes(self, roster: Roster) -> None:
         value = msgspec.json.encode(roster.members)
