@@ -207,7 +207,7 @@ class Replica:
         willing: bool,
     ) -> None:
         """Decide what is ours to decide, and bring what may be told of claims up to date."""
-        seating.take_changes(commit, commit.now_ms)
+        seating.take_changes(commit, frontier)
         if willing:
             entries = seating.transactions(commit, frontier, commit.now_ms)
             self._local.write_own(entries, made, commit, frontier, heads)
@@ -384,7 +384,7 @@ class Replica:
         repaired = [r.key for r in message.records if commit.restore(r)]
         commit.settle()
         if self._seating is not None:
-            self._seating.take_changes(commit, now_ms)
+            self._seating.take_changes(commit, self._frontier)
             self._seating.refresh(commit, now_ms)
         if commit.empty:
             return

@@ -1,6 +1,7 @@
 """How what is said about seats stands in the log: entries and rosters as changes of the system's own records.
 
-    _system/seats/<seat>      entries    a JSON array of entries, as this transaction says them; the log keeps all
+    _system/seats/<seat>      entries    a JSON array of entries about who holds the seat, as this transaction says them
+    _system/decisions/<seat>  entries    the same of what was decided, and what of it is final
     _system/rosters/<version> members    a JSON array of origins
 
 So entries are durable, replicated, relayed, kept and audited like any change. Their meaning comes from the log in which
@@ -9,6 +10,7 @@ they stand, never from the merged record, which only shows what was said last.
 
 from __future__ import annotations
 
+from collections.abc import Collection as Container
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -27,7 +29,9 @@ from konkordat.kernel.ids import (
 from konkordat.kernel.seat import (
     MEMBERS_MAX,
     At,
+    Decision,
     Entry,
+    Finality,
     Roster,
     SeatId,
     UnreadableEntry,
@@ -39,12 +43,16 @@ from konkordat.wire.batches import open_body
 
 SYSTEM: Final = Tenant("_system")
 SEATS: Final = Collection("seats")
+DECISIONS: Final = Collection(
+    "decisions"
+)  # apart, as they are many and only the latest are read again
 ROSTERS: Final = Collection("rosters")
 ENTRIES: Final = Group("entries")
 MEMBERS: Final = Group("members")
 ENTRIES_MAX: Final = (
     64  # in one change, so that no value becomes large; the rest follows in another transaction
 )
+HISTORY_ROWS: Final = 256  # read at once; mostly the first are enough
 FIRST_LIFE: Final = 1  # these records are never deleted by us
 
 
@@ -61,26 +69,36 @@ def seat_key(seat: SeatId) -> RecordKey:
     return RecordKey(SYSTEM, SEATS, RecordId(seat))
 
 
+def decisions_key(seat: SeatId) -> RecordKey:
+    """The record of what was decided there."""
+    return RecordKey(SYSTEM, DECISIONS, RecordId(seat))
+
+
+def _key_of(entry: Entry) -> RecordKey:
+    decides = isinstance(entry, Decision | Finality)
+    return decisions_key(entry.seat) if decides else seat_key(entry.seat)
+
+
 def entry_changes(entries: Iterable[Entry]) -> Iterator[tuple[Change, ...]]:
     """Transactions that say the entries, in their order."""
-    by_seat: dict[SeatId, list[Entry]] = {}
+    by_key: dict[RecordKey, list[Entry]] = {}
     for entry in entries:
-        by_seat.setdefault(entry.seat, []).append(entry)
-    while by_seat:
-        portions = {seat: waiting[:ENTRIES_MAX] for seat, waiting in by_seat.items()}
-        yield tuple([_change(seat, portion) for seat, portion in portions.items()])
-        rest = {seat: waiting[ENTRIES_MAX:] for seat, waiting in by_seat.items()}
-        by_seat = {seat: waiting for seat, waiting in rest.items() if waiting}
+        by_key.setdefault(_key_of(entry), []).append(entry)
+    # Who holds a seat comes before what was decided there.
+    waiting = dict(sorted(by_key.items(), key=lambda item: item[0].collection != SEATS))
+    while waiting:
+        yield tuple([_change(key, left[:ENTRIES_MAX]) for key, left in waiting.items()])
+        waiting = {key: rest for key, left in waiting.items() if (rest := left[ENTRIES_MAX:])}
 
 
-def _change(seat: SeatId, entries: list[Entry]) -> Change:
+def _change(key: RecordKey, entries: list[Entry]) -> Change:
     value = b"[" + b",".join(map(encode, entries)) + b"]"
-    return Change(seat_key(seat), FIRST_LIFE, {ENTRIES: value})
+    return Change(key, FIRST_LIFE, {ENTRIES: value})
 
 
 def is_entries(change: Change) -> bool:
     """True for a change that says something of a seat."""
-    return change.key.tenant == SYSTEM and change.key.collection == SEATS
+    return change.key.tenant == SYSTEM and change.key.collection in (SEATS, DECISIONS)
 
 
 def entries_in(change: Change) -> list[Entry]:
@@ -90,8 +108,8 @@ def entries_in(change: Change) -> list[Entry]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEntry(str(error)) from error
     entries = [decode(bytes(each)) for each in raw]
-    if any(seat_key(entry.seat) != change.key for entry in entries):
-        raise UnreadableEntry("an entry stands in another seat's record")
+    if any(_key_of(entry) != change.key for entry in entries):
+        raise UnreadableEntry("an entry stands in a record where it does not belong")
     return entries
 
 
@@ -123,12 +141,57 @@ def roster_in(id: str, fields: Mapping[Group, bytes]) -> Roster | None:
 # Reading it all back at a start --------------------------------------------------------------------
 
 
-def said_before(store: Reader) -> list[Said]:
-    """Every readable entry in the log, each origin's in its order."""
+def elections_before(store: Reader) -> list[Said]:
+    """Every readable entry about who holds a seat, each origin's in its order."""
     places = {
         (row.origin, row.seq) for record in _system(store, SEATS) for row in _history(store, record)
     }
-    return [said for origin, seq in sorted(places) for said in _in_batch(store, origin, seq)]
+    return [
+        said
+        for origin, seq in sorted(places)
+        for said in _in_batch(store, origin, seq)
+        if not isinstance(said.entry, Decision | Finality)
+    ]
+
+
+def decisions_since(
+    store: Reader, seat: SeatId, counting: Container[tuple[int, Origin]]
+) -> list[Said]:
+    """The decisions of a seat that are not settled, and what is said of their being final, each origin's in its order.
+    What is settled the index of claims has.
+
+    `counting` are the terms that count, with their holders. Rows are read from the newest on, down to the batch that
+    the latest finality of such a term names: whatever is not settled was written by somebody who had that batch.
+    """
+    found: list[Said] = []
+    settled: tuple[int, int, Origin] | None = None  # term, up to which batch, of whose log
+    floor = 0
+    seen: set[tuple[Origin, int]] = set()
+    for row in _history(store, decisions_key(seat)):
+        if settled is not None and row.hlc < floor:
+            break
+        if (row.origin, row.seq) in seen:
+            continue
+        seen.add((row.origin, row.seq))
+        said = [each for each in _in_batch(store, row.origin, row.seq) if each.entry.seat == seat]
+        found += [each for each in said if isinstance(each.entry, Decision | Finality)]
+        for entry in (each.entry for each in said):
+            if isinstance(entry, Finality) and (entry.term, row.origin) in counting:
+                known = (entry.term, entry.upto, row.origin)
+                if settled is None or known > settled:
+                    settled = known
+                    floor = store.batches(row.origin, entry.upto - 1, 1)[0].first_hlc
+    found = [each for each in found if not _is_settled(each, settled)]
+    return sorted(found, key=lambda each: each.at)
+
+
+def _is_settled(said: Said, settled: tuple[int, int, Origin] | None) -> bool:
+    if settled is None or isinstance(said.entry, Finality):
+        return False
+    term, upto, holder = settled
+    if said.entry.term == term and said.at.origin == holder:
+        return said.at.seq <= upto
+    return said.entry.term < term
 
 
 def rosters_before(store: Reader) -> list[Roster]:
@@ -151,7 +214,7 @@ def _system(store: Reader, collection: Collection) -> Iterator[RecordKey]:
 
 def _history(store: Reader, key: RecordKey) -> Iterator[HistoryRow]:
     before = None
-    while page := store.history(key, PAGE_ROWS_MAX, before):
+    while page := store.history(key, HISTORY_ROWS, before):
         yield from page
         before = (page[-1].hlc, page[-1].origin)
 

@@ -17,7 +17,7 @@ from typing import Final
 from konkordat.kernel.change import Change, Transaction
 from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
 from konkordat.kernel.hlc import Hlc, Stamp
-from konkordat.kernel.ids import NodeName, Origin, RecordKey, node_of, valid_record_id
+from konkordat.kernel.ids import NodeName, Origin, node_of, valid_record_id
 from konkordat.kernel.record import Record
 from konkordat.kernel.seat import (
     At,
@@ -34,14 +34,18 @@ from konkordat.kernel.seat import (
 )
 from konkordat.protocol.seats.machine import Seats
 from konkordat.protocol.seats.rules import RULES, Rules
+from konkordat.replica import domain as port
 from konkordat.replica.agenda import Agenda
 from konkordat.replica.claims import HELD, held_id
 from konkordat.replica.commit import Commit
 from konkordat.replica.deciding import Decider, is_over, wish_of
 from konkordat.replica.domain import Domain
+from konkordat.replica.recall import Records, settled_claims
 from konkordat.replica.rosters import ROSTER_SEAT, decided_before, proposed, refusal_of_change
 from konkordat.replica.seat_log import (
     MEMBERS,
+    decisions_since,
+    elections_before,
     entries_in,
     entry_changes,
     is_entries,
@@ -49,7 +53,6 @@ from konkordat.replica.seat_log import (
     roster_change,
     roster_in,
     rosters_before,
-    said_before,
 )
 from konkordat.replica.seat_notes import (
     Note,
@@ -66,9 +69,6 @@ from konkordat.store.port import Reader
 
 # In force until the first roster is known: nobody is a member, so nobody votes, stands or decides.
 NO_ROSTER: Final = Roster(0, (Origin("nobody.0"),))
-# Claims whose state is looked at again in one commit. A takeover touches every claim of a venue; what may be told of
-# them only grows, so later is safe.
-REFRESHED_AT_ONCE_MAX: Final = 2_000
 
 
 class Seating:
@@ -156,7 +156,6 @@ class Seating:
         self, commit: Commit, frontier: Mapping[Origin, int], now_ms: int
     ) -> Iterator[tuple[Change, ...]]:
         """What to write now, in the batch after `frontier`: each a transaction of its own."""
-        self._machine.reached(frontier)
         if self._conflict:
             return
         if self._machine.roster.version == 0:
@@ -173,8 +172,10 @@ class Seating:
             self._note(entry, At(self._origin, frontier.get(self._origin, 0) + 1), now_ms)
         yield from entry_changes(entries)
 
-    def take_changes(self, commit: Commit, now_ms: int) -> None:
-        """Put on the agenda what the commit's changes of records mean. Before `transactions`."""
+    def take_changes(self, commit: Commit, frontier: Mapping[Origin, int]) -> None:
+        """Put on the agenda what the commit's changes of records mean; `frontier` is what the commit makes durable, up
+        to here. Before `transactions`."""
+        self._machine.reached(frontier)
         for record in commit.changed_records():
             spec = self._domain.seat_of(record)
             if spec is not None:
@@ -198,7 +199,7 @@ class Seating:
                 self._agenda.let_go(before, id)
             for seat in self._granted_elsewhere(id, before):
                 self._agenda.let_go(seat, id)
-        for seat, id in self._agenda.take_expired(now_ms):
+        for seat, id in self._agenda.take_expired(commit.now_ms):
             if self._machine.held(seat, id) is not None:
                 self._agenda.let_go(seat, id)
                 self._touched[id] = None
@@ -224,9 +225,7 @@ class Seating:
                     self._agenda.is_free(seat, id)
         if not commit.empty:
             self.knowledge.changed()
-        ids = list(self._touched)[:REFRESHED_AT_ONCE_MAX]
-        for id in ids:
-            del self._touched[id]
+        ids, self._touched = list(self._touched), {}
         commit.load(dict.fromkeys(id.owner for id in ids))
         commit.claims.know(dict.fromkeys(id.owner for id in ids))
         for id in ids:
@@ -250,15 +249,7 @@ class Seating:
             self._machine.establish(spec)
 
     def _seat_for(self, resource: Resource, commit: Commit) -> SeatId | None:
-        """The seat that decides a resource; once known it stays."""
-        seat = self._seat_of.get(resource)
-        if seat is None:
-            spec = self._domain.seat(resource, commit.record)
-            if spec is None or not valid_record_id(spec.id):
-                return None
-            self._establish(spec)
-            seat = self._seat_of[resource] = spec.id
-        return seat
+        return self._known_seat(resource, commit.record)
 
     def _first_roster(self, frontier: Mapping[Origin, int]) -> Roster | None:
         """The roster that configuration names, once all are there and we know all that they know. One of them says
@@ -351,8 +342,7 @@ class Seating:
         book, agenda = commit.claims, self._agenda
         wish = wish_of(self._domain, id, commit)
         if wish is None:
-            book.withdraw(id)
-            book.withdraw(held_id(id))
+            self._withdraw(id, commit)
             return
         claim, wanted = wish
         seat = self._seat_for(claim.resource, commit) if claim.quantity else None
@@ -385,6 +375,17 @@ class Seating:
         else:
             book.withdraw(held_id(id))
 
+    def _withdraw(self, id: ClaimId, commit: Commit) -> None:
+        """Nobody asks for it any more. Until its place is free we remember who gave it."""
+        commit.claims.withdraw(id)
+        commit.claims.withdraw(held_id(id))
+        granted_by = self._granted_by.pop(id, {})
+        for seat in granted_by:
+            self._machine.forget(seat, id)
+        left = {seat: None for seat in granted_by if self._machine.held(seat, id) is not None}
+        if left:
+            self._granted_by[id] = left
+
     def _granted_elsewhere(self, id: ClaimId, seat: SeatId | None) -> list[SeatId]:
         """Other seats at which it has a place, as far as decided."""
         granted_by = self._granted_by.get(id, ())
@@ -411,32 +412,47 @@ class Seating:
                 self._learn(roster)
         for roster in decided_before(self._store):
             self._learn(roster)
-        records = _Records(self._store)
-        for said in said_before(self._store):
+        records = Records(self._store)
+        for said in elections_before(self._store):
             self._machine.applied(said.entry, said.at)
             if isinstance(said.entry, Opening):
                 self.opened_ms[(said.entry.seat, said.entry.term)] = said.hlc >> 16
-            elif isinstance(said.entry, Decision):
-                self._note_rulings(said.entry)
-        self._machine.reached(self._store.frontier())
+        frontier = self._store.frontier()
+        self._machine.reached(frontier)
+        self._recall(records)
         for seat in self._machine.ids:
+            for said in decisions_since(self._store, seat, self._machine.counting(seat)):
+                self._machine.applied(said.entry, said.at)
+                if isinstance(said.entry, Decision):
+                    self._note_rulings(said.entry)
             self._machine.take_touched(seat)  # the index has it
             spec = self._domain.seat_named(seat, records)
             if spec is not None:
                 self._establish(spec)
+        self._machine.reached(frontier)
         self._machine.refused.clear()  # told when it came
-        for decided in self._store.open_claims():
-            self._touched[_own_id(decided.claim.id)] = None
 
+    def _recall(self, records: Records) -> None:
+        """What is settled, as the index has it; what is open there is to be looked at again."""
+        index = {decided.claim.id: decided for decided in self._store.every_claim()}
+        for id, decided in index.items():
+            if decided.state is not ClaimState.CONFIRMED or decided.expires_ms:
+                self._touched[_own_id(id)] = None
+        for seat, id, settled in settled_claims(index, lambda r: self._known_seat(r, records)):
+            self._machine.preset(seat, id, settled)
+            if settled.holds is not None:
+                self._granted_by.setdefault(id, {})[seat] = None
 
-class _Records:
-    """Records of the store, for a domain that looks some up at a start."""
-
-    def __init__(self, store: Reader) -> None:
-        self._store = store
-
-    def __call__(self, key: RecordKey) -> Record | None:
-        return self._store.load([key]).get(key)
+    def _known_seat(self, resource: Resource, records: port.Records) -> SeatId | None:
+        """The seat that decides a resource; once known it stays."""
+        seat = self._seat_of.get(resource)
+        if seat is None:
+            spec = self._domain.seat(resource, records)
+            if spec is None or not valid_record_id(spec.id):
+                return None
+            self._establish(spec)
+            seat = self._seat_of[resource] = spec.id
+        return seat
 
 
 def _held(claim: Claim) -> Claim:

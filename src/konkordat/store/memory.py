@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from konkordat.kernel.claim import ClaimId, ClaimState, DecidedClaim, Resource
+from konkordat.kernel.claim import ClaimId, DecidedClaim, Resource
 from konkordat.kernel.digest import EMPTY, KeyRange, Summary, summary_of
 from konkordat.kernel.hlc import Hlc
 from konkordat.kernel.ids import (
@@ -116,9 +116,8 @@ class MemoryReader:
                     found[id] = decided
         return list(found.values())
 
-    def open_claims(self) -> list[DecidedClaim]:
-        decided = (d for held in self._data.claims.values() for d in held.values())
-        found = [d for d in decided if d.state is not ClaimState.CONFIRMED or d.expires_ms]
+    def every_claim(self) -> list[DecidedClaim]:
+        found = [d for held in self._data.claims.values() for d in held.values()]
         return sorted(found, key=lambda d: d.claim.id)
 
     def claims_of(self, owners: Iterable[RecordKey]) -> dict[RecordKey, list[DecidedClaim]]:

@@ -164,9 +164,8 @@ class Reader(Protocol):
     def claims_of(self, owners: Iterable[RecordKey]) -> dict[RecordKey, list[DecidedClaim]]:
         """The claims that these records make."""
 
-    def open_claims(self) -> list[DecidedClaim]:
-        """The claims about which something may still be to do: not confirmed ones, and those that expire. Read once,
-        at start."""
+    def every_claim(self) -> list[DecidedClaim]:
+        """All claims, in order of id. Read once, at start."""
 
     def batches(
         self, origin: Origin, after: int, limit: int = 256, bytes_max: int = 1 << 20

@@ -282,7 +282,7 @@ class Cluster:
         return any(
             decided.state is ClaimState.TENTATIVE and decided.claim.quantity
             for store in stores
-            for decided in store.open_claims()
+            for decided in store.every_claim()
         )
 
     def _majority_lives(self, store: Store) -> bool:

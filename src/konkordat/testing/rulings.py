@@ -18,7 +18,7 @@ from konkordat.replica.domain import Domain
 from konkordat.testing.history import Entry
 
 UNBOUNDED = 1 << 62
-SYSTEM, SEATS, ROSTERS = "_system", "seats", "rosters"
+SYSTEM, SEATS, DECISIONS, ROSTERS = "_system", "seats", "decisions", "rosters"
 HELD = "@held"
 
 Key = tuple[int, str]  # a term and its holder
@@ -137,7 +137,7 @@ def seats_of(entries: Iterable[Entry], frontier: Mapping[Origin, int]) -> dict[s
     seats: dict[str, Seat] = {}
     in_logs = sorted(entries, key=lambda e: (e.stamp.origin, e.seq, e.position))
     for entry in in_logs:
-        if entry.key.tenant == SYSTEM and entry.key.collection == SEATS:
+        if entry.key.tenant == SYSTEM and entry.key.collection in (SEATS, DECISIONS):
             seat = seats.setdefault(entry.key.id, Seat())
             for said in json.loads(entry.fields["entries"]):
                 seat.take(said, entry.stamp.origin, entry.seq)

@@ -294,6 +294,10 @@ class Seats:
         """Nobody asks for the claim any more."""
         self._seats[id].ledger.forget(claim)
 
+    def counting(self, id: SeatId) -> list[tuple[int, Origin]]:
+        """The terms that count, latest first, with their holders."""
+        return [(tenure.term, tenure.holder) for tenure in self._seats[id].tenures()]
+
     def tenures(self, id: SeatId) -> list[Tenure]:
         """The terms that count, latest first."""
         return self._seats[id].tenures()

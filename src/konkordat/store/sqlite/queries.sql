@@ -217,9 +217,5 @@ SELECT count(*), coalesce(sum(bound < hlc), 0), coalesce(sum(previous >= number)
 -- name: every_answer
 SELECT key_hash, body_hash, origin, seq, position FROM answers
 
--- name: open_claims
-SELECT scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against, expires_ms, checksum
-FROM claims WHERE state <> 'confirmed' OR expires_ms > 0
-
 -- name: every_claim
 SELECT scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against, expires_ms, checksum FROM claims

@@ -111,8 +111,8 @@ class SqliteReader:
         return found
 
     @reads
-    def open_claims(self) -> list[DecidedClaim]:
-        return sorted(self._claims(self._all("open_claims")), key=lambda d: d.claim.id)
+    def every_claim(self) -> list[DecidedClaim]:
+        return sorted(self._claims(self._all("every_claim")), key=lambda d: d.claim.id)
 
     # Log, history, answers ---------------------------------------------------------------------
 
