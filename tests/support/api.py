@@ -181,7 +181,7 @@ class TrialGate:
                 )
                 for p in view.peers
             ),
-            view.quarantined, (),
+            view.quarantined, (), view.seating,
         )  # fmt: skip
 
     def now_ms(self) -> int:

@@ -35,6 +35,7 @@ from konkordat.api.proof import proof_route
 from konkordat.api.registrations import registration_routes
 from konkordat.api.releases import release_routes
 from konkordat.api.resources import resource_routes
+from konkordat.api.seats import seat_routes
 from konkordat.api.settings import ApiSettings
 from konkordat.api.stream import stream_handler
 
@@ -98,6 +99,7 @@ def all_routes(hub: Hub) -> list[Route]:
         proof_route(),
         *key_routes(),
         *cluster_routes(),
+        *seat_routes(),
     ]
 
 

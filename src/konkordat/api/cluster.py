@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final
 
@@ -41,6 +42,7 @@ class NodeShown(Struct, frozen=True):
     lag_ms: Annotated[float, Meta(description="Age of the oldest batch it lacks.")] = 0.0
     clock_offset_ms: float = 0.0
     heard_ms_ago: float = 0.0
+    seats: Annotated[int, Meta(description="Seats it holds: what it decides.")] = 0
 
 
 class ClusterShown(Struct, frozen=True):
@@ -96,6 +98,9 @@ def shown(status: NodeStatus, own_url: str) -> ClusterShown:
         own_url,
         status.release,
     )
+    held = _held(status)
+    own = msgspec.structs.replace(own, seats=held.get(status.origin, 0))
+    peers = [msgspec.structs.replace(_peer(p), seats=held.get(p.origin, 0)) for p in status.peers]
     living = [peer for peer in status.peers if peer.alive]
     converged = all(dict(peer.frontier) == dict(status.frontier) for peer in living)
     comparable = [peer for peer in living if dict(peer.frontier) == dict(status.frontier)]
@@ -108,10 +113,16 @@ def shown(status: NodeStatus, own_url: str) -> ClusterShown:
         round(status.uptime_s, 3),
         converged,
         all(peer.digest == status.digest for peer in comparable),
-        (own, *map(_peer, status.peers)),
+        (own, *peers),
         status.quarantined,
         status.problems,
     )
+
+
+def _held(status: NodeStatus) -> Counter[Origin]:
+    """How many seats each node holds."""
+    seats = status.seating.seats if status.seating is not None else ()
+    return Counter(view.holder for view in seats if view.holder and not view.handed_over)
 
 
 def _peer(peer: PeerStatus) -> NodeShown:

@@ -11,6 +11,7 @@ import msgspec
 from konkordat.kernel.claim import ClaimId
 from konkordat.kernel.ids import NodeName, Origin
 from konkordat.replica.messages import Command, Committed, Outcome
+from konkordat.replica.status import SeatingView
 from konkordat.store.port import Reader
 
 
@@ -68,6 +69,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     peers: tuple[PeerStatus, ...]
     quarantined: Mapping[Origin, str]  # origin -> why its batches are not taken
     problems: tuple[str, ...]  # what an operator should look at, in words
+    seating: SeatingView | None = None  # who decides what is scarce; None: nobody, here
 
 
 class Gate(Protocol):

@@ -201,6 +201,57 @@ TABLE: Final[Mapping[str, Entry]] = {
     "in_use": Entry(
         409, "Other records refer to this one", "Delete or change what refers to it first."
     ),
+    "not_a_member": Entry(
+        409, "The node is not in the roster", "See `GET /v2/roster`; let the node join first."
+    ),
+    "already_the_holder": Entry(409, "The node holds the seat already", "There is nothing to do."),
+    "member_silent": Entry(
+        409,
+        "The node is not heard",
+        "Start it, or choose one that `GET /v2/roster` shows as alive.",
+        retryable=True,
+    ),
+    "no_roster": Entry(
+        409,
+        "Nobody decides claims here yet",
+        "Name the members in the configuration (`seats.members`) and start them.",
+        retryable=True,
+    ),
+    "roster_unchanged": Entry(409, "The roster is so already", "There is nothing to do."),
+    "several_members_at_once": Entry(
+        409, "A change of the roster concerns one member", "Make one change after the other."
+    ),
+    "roster_size": Entry(
+        409, "The roster would be empty or too large", "Keep at least one and at most 64 members."
+    ),
+    "no_majority": Entry(
+        409,
+        "Not enough members are heard",
+        "Start the members that are silent, or replace one of them while more than half are heard.",
+        retryable=True,
+    ),
+    "holds_home_seats": Entry(
+        409,
+        "The member decides venues that nobody takes over",
+        "Hand those seats over first: POST /v2/seats/{id}/handover.",
+    ),
+    "earlier_incarnation": Entry(
+        409,
+        "The node is a member with the disk it had before",
+        "Replace it by itself: `replace` without `by`.",
+    ),
+    "roster_change_running": Entry(
+        409,
+        "Seats have not moved on to the present roster yet",
+        "Try again in a moment; hand over what stays behind.",
+        retryable=True,
+    ),
+    "roster_moved_on": Entry(
+        409, "The roster has changed meanwhile", "Read it again, and decide anew.", retryable=True
+    ),
+    "roster_change_lost": Entry(
+        409, "Another change of the roster was first", "Read the roster, and decide anew."
+    ),
     "request_running": Entry(
         409,
         "The same request is being carried out",

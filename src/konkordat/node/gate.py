@@ -22,12 +22,13 @@ from konkordat.kernel.frontier import covers, distance
 from konkordat.kernel.hlc import ms_of
 from konkordat.kernel.ids import NodeName, Origin, node_of, uuid7
 from konkordat.node.ambient import Ambient
-from konkordat.node.decisions import Decisions
+from konkordat.node.decisions import Decisions, is_open
 from konkordat.node.drain import Drained
 from konkordat.node.feed import Feed
 from konkordat.node.health import Health
 from konkordat.node.inbox import Inbox, InboxClosed
 from konkordat.node.lag import CommitTimes, lag_ms
+from konkordat.replica.claims import HELD
 from konkordat.replica.messages import (
     Accepted,
     Answered,
@@ -194,6 +195,8 @@ class NodeGate:
             self._answer(answered)
         for entry in drained.journaled:
             self._metrics.journal.labels(entry.event).inc()
+            if entry.event == "seat_opened" and self._took_over(entry.fields):
+                self._metrics.takeovers.inc()
             self._log(entry.level, entry.event, **_fields(entry.fields))
         if drained.status is not None:
             self._status = drained.status
@@ -230,6 +233,19 @@ class NodeGate:
             if origin != own:
                 metrics.delay.observe(max(0, now_ms - ms_of(stamp.hlc)) / 1e3)
         metrics.displaced.inc(sum(1 for c in committed.claims if c.state == "displaced"))
+        for decided in committed.claims:
+            if is_open(decided) or not decided.claim.quantity:
+                continue
+            if decided.claim.id.part.endswith(HELD):
+                continue  # a place from before, not a decision
+            metrics.decided.labels(decided.state.value).inc()
+            stamp = decided.claim.stamp
+            if stamp.origin == own:
+                metrics.decision_seconds.observe(max(0, now_ms - ms_of(stamp.hlc)) / 1e3)
+
+    def _took_over(self, opened: Mapping[str, Any]) -> bool:
+        """Whether we opened a term after somebody else's, or our own."""
+        return opened.get("holder") == self._status.origin and opened.get("term", 0) > 1
 
     def _answer(self, answered: Answered) -> None:
         outcome = answered.outcome
@@ -277,6 +293,7 @@ class NodeGate:
             peers=tuple([self._peer(peer, now_ms) for peer in status.peers]),
             quarantined=status.quarantined,
             problems=self._health.problems(status),
+            seating=status.seating,
         )
 
     def _peer(self, peer: PeerView, now_ms: int) -> PeerStatus:

@@ -13,11 +13,12 @@ from typing import Final
 
 from konkordat.kernel.frontier import joined
 from konkordat.kernel.ids import NodeName, Origin
-from konkordat.replica.status import PeerView, ReplicaStatus
+from konkordat.replica.status import PeerView, ReplicaStatus, SeatingView
 
 ALONE_AFTER_S: Final = (
     0.6  # who has peers to dial gives them this long: they answer within 0.1 s if they are up
 )
+NAMED_MAX: Final = 3  # seats named in one line
 OFFSET_WORTH_A_WORD_MS: Final = 200  # well before the bound at which stamps are held back
 
 
@@ -119,9 +120,29 @@ class Health:
             found.append("Another node has this node's name: stop one of them.")
         for origin, why in sorted(status.quarantined.items()):
             found.append(f"Batches of {origin} are held back: {why}.")
+        if status.seating is not None:
+            found += _seat_problems(status.seating)
         for peer in status.peers:
             found += _peer_problems(peer, status)
         return tuple(found)
+
+
+def _seat_problems(seating: SeatingView) -> list[str]:
+    """Why claims may stay undecided."""
+    if seating.conflict:
+        return ["Two first rosters were said: nothing is decided until one of them is gone."]
+    if not seating.roster:
+        return ["No roster is known yet: nothing is decided. Start all that seats.members names."]
+    found = []
+    if not seating.has_majority:
+        heard, members = len(seating.heard), len(seating.members)
+        found.append(f"{heard} of {members} members are heard: claims wait until a majority is.")
+    heard_ = set(seating.heard)
+    vacant = [v.id for v in seating.seats if v.holder not in heard_ or v.handed_over]
+    if vacant:
+        named = ", ".join(vacant[:NAMED_MAX]) + (", …" if len(vacant) > NAMED_MAX else "")
+        found.append(f"{len(vacant)} seats have no holder that is heard: {named}.")
+    return found
 
 
 def _peer_problems(peer: PeerView, status: ReplicaStatus) -> list[str]:

@@ -21,6 +21,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from konkordat.api.gate import NodeStatus
+from konkordat.replica.status import SeatingView
 
 _SECONDS: Final = (
     *(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
@@ -89,6 +90,23 @@ class NodeMetrics:
         self.displaced = Counter(
             "konkordat_claims_displaced", "Claims that lost their place.", registry=registry
         )
+        self.decided = Counter(
+            "konkordat_claims_decided",
+            "Claims of which the state became final here, by what they came to.",
+            ["state"],
+            registry=registry,
+        )
+        self.decision_seconds = Histogram(
+            "konkordat_decision_seconds",
+            "Time from a claim made at this node to its decision being final here.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.takeovers = Counter(
+            "konkordat_seat_takeovers",
+            "Terms after a seat's first that this node opened.",
+            registry=registry,
+        )
         self.journal = Counter(
             "konkordat_journal_events",
             "Events of the replica's journal: quarantines, mismatches, repairs, peers.",
@@ -136,7 +154,21 @@ class _StateCollector(Collector):
         yield _gauge("konkordat_uptime_seconds", "Since the start.", status.uptime_s)
         if self._data is not None:
             yield _gauge("konkordat_store_bytes", "Size of the data.", _size_of(self._data))
+        if status.seating is not None:
+            yield from _seats(status.seating)
         yield from _peers(status)
+
+
+def _seats(seating: SeatingView) -> Iterator[Metric]:
+    seats = seating.seats
+    yield _gauge("konkordat_seats", "Seats that this node knows.", len(seats))
+    held = sum(1 for view in seats if view.deciding)
+    yield _gauge("konkordat_seats_held", "Seats that this node holds and decides.", held)
+    undecided = sum(view.undecided for view in seats)
+    yield _gauge("konkordat_claims_undecided", "Claims that wait for a decision.", undecided)
+    yield _gauge("konkordat_roster_version", "Version of the roster known here.", seating.roster)
+    yield _gauge("konkordat_roster_members", "Members of it.", len(seating.members))
+    yield _gauge("konkordat_roster_heard", "Members heard lately.", len(seating.heard))
 
 
 def _peers(status: NodeStatus) -> Iterator[Metric]:
