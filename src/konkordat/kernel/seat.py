@@ -128,7 +128,8 @@ class Ruling(msgspec.Struct, frozen=True):
 
     verdict: Verdict
     claim: Claim  # granted: the place given, which may be an alternative. The stamp names the wish that is answered
-    against: tuple[ClaimId, ...] = ()  # for a denial: what stood in the way
+    # For a denial: what stood in the way. For a place given up for another: whose that is.
+    against: tuple[ClaimId, ...] = ()
 
 
 class Decision(msgspec.Struct, frozen=True, tag_field="is", tag="decision"):

@@ -72,7 +72,7 @@ def _settled(decided: DecidedClaim, verdict: Verdict, kept: Claim | None) -> Set
         case Verdict.DENIED:
             return Settled(verdict, claim.stamp, kept, decided.against)
         case Verdict.FREED:
-            return Settled(verdict, claim.stamp, None)
+            return Settled(verdict, claim.stamp, None, decided.against)
 
 
 def _place(held: Claim, id: ClaimId) -> Claim:

@@ -211,7 +211,7 @@ class Replica:
         if willing:
             entries = seating.transactions(commit, frontier, commit.now_ms)
             self._local.write_own(entries, made, commit, frontier, heads)
-        seating.refresh(commit, commit.now_ms)
+        seating.refresh(commit)
 
     def _said(self, transaction: Transaction, at: At) -> None:
         """What an operator says of seats by a command stands in our log like what peers say."""
@@ -385,7 +385,7 @@ class Replica:
         commit.settle()
         if self._seating is not None:
             self._seating.take_changes(commit, self._frontier)
-            self._seating.refresh(commit, now_ms)
+            self._seating.refresh(commit)
         if commit.empty:
             return
         write, taken, added = commit.write_set(self._hlc, 0)

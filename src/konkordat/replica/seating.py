@@ -38,7 +38,7 @@ from konkordat.replica import domain as port
 from konkordat.replica.agenda import Agenda
 from konkordat.replica.claims import HELD, held_id
 from konkordat.replica.commit import Commit
-from konkordat.replica.deciding import Decider, is_over, wish_of
+from konkordat.replica.deciding import Decider, wish_of
 from konkordat.replica.domain import Domain
 from konkordat.replica.recall import Records, settled_claims
 from konkordat.replica.rosters import ROSTER_SEAT, decided_before, proposed, refusal_of_change
@@ -215,7 +215,7 @@ class Seating:
         if self._granted_elsewhere(id, seat) or self._machine.is_told(seat, id):
             self._touched[id] = None  # else the index has it as it is: tentative
 
-    def refresh(self, commit: Commit, now_ms: int) -> None:
+    def refresh(self, commit: Commit) -> None:
         """Bring the index of claims in line with what may be told now."""
         for seat in self._machine.ids:
             touched = self._machine.take_touched(seat)
@@ -229,7 +229,7 @@ class Seating:
         commit.load(dict.fromkeys(id.owner for id in ids))
         commit.claims.know(dict.fromkeys(id.owner for id in ids))
         for id in ids:
-            self._refresh(id, commit, now_ms)
+            self._refresh(id, commit)
 
     def take_owed(self) -> list[NodeName]:
         """The holders that wait to hear that we have what they decided."""
@@ -338,7 +338,7 @@ class Seating:
 
     # The index -----------------------------------------------------------------------------------
 
-    def _refresh(self, id: ClaimId, commit: Commit, now_ms: int) -> None:
+    def _refresh(self, id: ClaimId, commit: Commit) -> None:
         book, agenda = commit.claims, self._agenda
         wish = wish_of(self._domain, id, commit)
         if wish is None:
@@ -367,7 +367,9 @@ class Seating:
             state = ClaimState.EXPIRED  # before it was decided
         elif state is ClaimState.DISPLACED and wanted.waits:
             agenda.wait(seat, id, claim.resource)
-        elif state is ClaimState.RELEASED and is_over(wanted, now_ms):
+        elif state is ClaimState.RELEASED and expires_ms and not view.against:
+            # Its owner still asks for it and nobody took it over. By the log, not by our clock: else a node that looks
+            # again later would tell otherwise.
             state = ClaimState.EXPIRED
         book.tell(DecidedClaim(place, state, view.against, expires_ms))
         if holds is not None and state in (ClaimState.TENTATIVE, ClaimState.DISPLACED):

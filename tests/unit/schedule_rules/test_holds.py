@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from konkordat.kernel.claim import ClaimId
-from unit.schedule_rules.seated import Seated, seated_forum
+from unit.schedule_rules.seated import NODE, Seated, seated_forum
 from unit.schedule_rules.world import (
     NOW_MS,
     World,
@@ -102,6 +102,22 @@ def test_a_session_takes_a_held_place_over(seated: Seated) -> None:
     )
     seated.wait(61_000)
     assert seated.told("a") == {"slot": "confirmed"}
+
+
+def test_what_became_of_a_hold_is_told_by_the_log_and_not_by_the_clock(seated: Seated) -> None:
+    """A node that looked again after its end, being restarted, told `expired` of a hold that was taken over."""
+    seated.carry_out(hold("taken", slot("09:00"), ttl_seconds=60))
+    seated.carry_out(hold("left", slot("11:00"), ttl_seconds=60))
+    seated.carry_out(talk("a", slot("09:00", hold=uid("taken"))))
+    seated.wait(61_000)
+    for restarted in (False, True):
+        if restarted:
+            seated.table[NODE].start()
+            seated.wait(1_000)
+        assert seated.told("taken", "holds") == {"slot": "released"}
+        assert seated.told("left", "holds") == {"slot": "expired"}
+    (over,) = [d for d in seated.claims("taken", "holds") if d.claim.quantity]
+    assert over.against == (ClaimId(seated.key("a"), "slot"),), "it names what it gave way to"
 
 
 def test_taking_a_hold_over_is_part_of_the_claim_and_not_of_the_slot(world: World) -> None:

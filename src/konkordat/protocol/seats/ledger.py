@@ -59,7 +59,7 @@ def settled(ruling: Ruling, holds: Claim | None = None) -> Settled:
         case Verdict.DENIED:
             return Settled(Verdict.DENIED, ruling.claim.stamp, holds, ruling.against)
         case Verdict.FREED:
-            return Settled(Verdict.FREED, ruling.claim.stamp, None)
+            return Settled(Verdict.FREED, ruling.claim.stamp, None, ruling.against)
 
 
 class _Taken(NamedTuple):
@@ -187,7 +187,7 @@ class Ledger:
         trial.undo()
         if denied:
             return (*rulings, *_all_denied(wishes, denied))
-        let_go = [Ruling(Verdict.FREED, claim) for claim in trial.replaced(wishes)]
+        let_go = [Ruling(Verdict.FREED, claim, (by,)) for claim, by in trial.replaced(wishes)]
         return (*rulings, *let_go, *granted)
 
     def _lapse(self, wishes: Iterable[Wish]) -> Iterator[Ruling]:
@@ -254,10 +254,11 @@ class _Trial:
         against = self._ledger.rivals(claim, capacity.get(claim.resource, 0))
         return Ruling(Verdict.DENIED, claim, against)
 
-    def replaced(self, wishes: Iterable[Wish]) -> list[Claim]:
-        """What the wishes gave up, beside their own old places."""
-        names = {id: None for wish in wishes for id in wish.replaces}
-        return [claim for id in names if (claim := self._before.get(id)) is not None]
+    def replaced(self, wishes: Iterable[Wish]) -> list[tuple[Claim, ClaimId]]:
+        """What the wishes gave up, beside their own old places, and for what."""
+        names = {id: wish.claim.id for wish in wishes for id in wish.replaces}
+        found = [(self._before.get(id), by) for id, by in names.items()]
+        return [(claim, by) for claim, by in found if claim is not None]
 
     def undo(self) -> None:
         for id, claim in self._before.items():

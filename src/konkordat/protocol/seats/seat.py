@@ -148,7 +148,7 @@ class Seat:
             case Verdict.DENIED:
                 return ClaimView(ClaimState.DISPLACED, told.holds, told.against)
             case Verdict.FREED:
-                return ClaimView(ClaimState.RELEASED)
+                return ClaimView(ClaimState.RELEASED, against=told.against)
 
     def is_told(self, claim: ClaimId) -> bool:
         """Something of the claim is final."""
