@@ -17,7 +17,7 @@ from support.terminal import COMMAND, environment, run
 PROMISED = {
     *("nodes", "sessions", "rooms", "slots_refused", "speaker_clashes"),
     *("converged", "digests_equal", "audit_equal", "visible_ms", "import_s"),
-    *("decided_after_kill_s", "claims"),
+    *("decided_after_kill_s", "claims", "timeline"),
 }
 
 
@@ -48,8 +48,9 @@ def test_five_nodes_keep_the_shipped_programme_in_agreement(tmp_path: Path) -> N
     assert told["converged"] is told["digests_equal"] is told["audit_equal"] is True
     assert all(check["ok"] for check in told["checks"])
     assert len(told["checks"]) >= 12
+    assert told["timeline"][0]["holder"] == "zurich" != told["timeline"][1]["holder"]
     assert told["claims"] == {"confirmed": 6, "displaced": 2, "tentative": 0}
-    assert "All 19 expectations met" in result.err
+    assert "All 20 expectations met" in result.err
     assert survivors(tmp_path) == []
 
 

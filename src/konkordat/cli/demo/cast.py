@@ -19,6 +19,7 @@ from konkordat.cli.cluster import LocalCluster
 from konkordat.cli.demo.eyes import Eye
 from konkordat.cli.exits import CommandError, ExitCode
 from konkordat.client import AsyncClient, CaughtUp, Change, Conflict, KonkordatError
+from konkordat.client.core import Call
 from konkordat.client.options import OnConflict
 from konkordat.schedule.interchange.plan import ImportPlan
 
@@ -60,6 +61,16 @@ class Entry(Struct, frozen=True):
     at: str
     node: str
     fields: dict[str, Any]  # group -> value
+
+
+class Tenure(Struct, frozen=True):
+    """Who held a seat, from when to when (UTC)."""
+
+    term: int
+    holder: str  # node
+    since: str
+    until: str  # "" for the one that holds it now
+    voters: list[str]
 
 
 class Trail(Struct, frozen=True):
@@ -139,6 +150,31 @@ class Actor:
             lines += piece.count(b"\n")
             size += len(piece)
         return Trail(hasher.hexdigest(), lines, size)
+
+    async def tenures(self, decider: str) -> list[Tenure]:
+        """Who held the seat of a venue or event, the first holder first."""
+        seat = None
+        async for shown in self._seats():
+            seat = shown if shown["id"].endswith(f".{decider}") else seat
+        if seat is None:
+            return []
+        path = f"/v2/seats/{seat['id']}/timeline"
+        timeline = (await self.client.request(Call("GET", path))).json()
+        terms = [
+            Tenure(t["term"], t["holder"], t["opened_at"] or "", t["until"] or "", t["voters"])
+            for t in timeline["terms"]
+        ]
+        return terms[::-1]
+
+    async def _seats(self) -> AsyncIterator[dict[str, Any]]:
+        query: dict[str, str] = {}
+        while True:
+            page = (await self.client.request(Call("GET", "/v2/seats", query=query))).json()
+            for seat in page["data"]:
+                yield seat
+            if not page["has_more"]:
+                return
+            query = {"cursor": page["next_cursor"]}
 
     async def status(self) -> dict[str, Any]:
         return await self.client.cluster()

@@ -200,6 +200,33 @@ class Rivals:
             not _overlaps(after) and await self._places(cast.home, ids) == decided,
             f"of {few(len(after), 'confirmed place')} no two overlap, and {home} takes nothing back",
         )
+        await self._tell_timeline()
+
+    async def _tell_timeline(self) -> None:
+        """Who held the seat when, as the node that was away knows it too."""
+        cast, stage = self.cast, self.stage
+        told = [await actor.tenures(self.choices.venue_id) for actor in cast.actors.values()]
+        terms = told[0]
+        self.figures["timeline"] = [
+            {"term": t.term, "holder": t.holder, "since": t.since, "until": t.until or None}
+            for t in terms
+        ]
+        stage.say(f"[dim]who held the seat of {quoted(self.choices.venue)}[/]")
+        rows = Table.grid(padding=(0, 2))
+        for tenure in terms:
+            until = tenure.until[11:23] or "now"
+            elected = f"elected by {listed(tenure.voters)}"
+            span = f"{tenure.since[11:23]} to {until}"
+            rows.add_row(f"term {tenure.term}", Text(tenure.holder, "bold"), span, elected)
+        stage.table(rows)
+        stage.expect(
+            "timeline_known",
+            len(terms) > 1
+            and terms[0].holder == cast.home.name
+            and terms[1].holder != cast.home.name
+            and all(other == terms for other in told),
+            f"{terms[0].holder} held it, then {terms[-1].holder}: every node tells the same",
+        )
 
     # ---- looking
 
