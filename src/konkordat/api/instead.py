@@ -10,7 +10,7 @@ from konkordat.kernel.claim import Claim, ClaimState, Resource
 from konkordat.kernel.ids import Collection, RecordId, RecordKey, Tenant, record_key
 from konkordat.kernel.record import Record
 from konkordat.schedule import rules
-from konkordat.schedule.alternatives import Asking, free_rooms
+from konkordat.schedule.alternatives import Asking, free_rooms, free_times
 from konkordat.schedule.claims import ROOMS, SESSIONS, owned_resource
 from konkordat.schedule.rulebook import Rulebook
 from konkordat.schedule.slots import Candidate, plan_from
@@ -59,11 +59,12 @@ def _values(record: Record) -> rules.Values:
     return {group: register.value for group, register in record.fields.items()}
 
 
-def rooms_instead(reader: Reader, tenant: Tenant, wished: dict[str, Any]) -> list[dict[str, Any]]:
-    """Slots in other rooms instead of the one that a refused session wished for."""
+def free_instead(reader: Reader, tenant: Tenant, wished: dict[str, Any]) -> list[dict[str, Any]]:
+    """Slots instead of the one that a refused session wished for: at other times, then in other rooms."""
     candidates = plan_from(canonical.encode(wished["slot"])).candidates
     if not candidates:
         return []
     copy = Copy(reader, tenant, 0)
     asking = copy.asking(record_key(tenant, SESSIONS, wished["session"]), wished["event"])
-    return copy.rooms(asking, candidates[0], wished["seats"])
+    wish = copy.book.buffered(candidates[0])
+    return free_times(asking, wish) + copy.rooms(asking, wish, wished["seats"])

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from konkordat.api.auth import Credential
 from konkordat.api.call import Call, no_schedule
-from konkordat.api.instead import rooms_instead
+from konkordat.api.instead import free_instead
 from konkordat.api.problems import FieldError, Problem
 from konkordat.api.views import FORMS, TITLED, claim_view, version
 from konkordat.kernel.change import RequestMark
@@ -168,7 +168,7 @@ def refused(refusal: Refusal, reader: Reader) -> Problem:
     wished = extra.pop("wished", None)
     if wished is not None and refusal.conflicts:
         tenant = refusal.conflicts[0].id.owner.tenant
-        extra["alternatives"] = [*extra["alternatives"], *rooms_instead(reader, tenant, wished)]
+        extra["alternatives"] = free_instead(reader, tenant, wished)
     if refusal.conflicts:
         extra["conflicts"] = conflicts(refusal.conflicts, reader)
     current = refusal.current

@@ -93,7 +93,7 @@ class Plan:
         self._next += count
         templates = []
         for step in range(count):
-            rival = rivals and step % rivals == rivals - 1
+            rival = rivals and step % (rivals + 1) == rivals
             if not rival:
                 self._taken[venue] += 1
             templates.append(_template(venue, self._taken[venue] - 1))

@@ -105,7 +105,7 @@ async def measure_takeover(setting: Setting) -> Section:
         plan = await _prepared(bench)
         before = _Run(bench, plan, [ELSEWHERE])
         await before.book("majority", TAKEOVER_RATE_PER_S, 3.0)
-        confirmed = {id for id, state in before.stream.states.items() if state is State.CONFIRMED}
+        confirmed = {id for id, state in before.stream.states.items() if state == State.CONFIRMED}
         setting.say(f"{HOLDER} is killed; {TAKEOVER_RATE_PER_S:.0f} bookings a second go on")
         bench.cluster.nodes[HOLDER].kill()
         killed = time.perf_counter()
@@ -125,7 +125,7 @@ async def measure_takeover(setting: Setting) -> Section:
                 holds(
                     "none_changed",
                     "no confirmed booking changed",
-                    all(state is State.CONFIRMED for state in changed.values()),
+                    all(state == State.CONFIRMED for state in changed.values()),
                 ),
                 Figure("confirmed_before", "confirmed before", len(confirmed)),
                 Figure("decided_after", "decided afterwards", len(run.stream.at)),

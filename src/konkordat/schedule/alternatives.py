@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -65,12 +66,16 @@ def _free_starts(asking: Asking, wish: Candidate) -> Iterator[int]:
     length = claim.until_ms - claim.start_ms
     around = asking.holders(claim.resource, claim.start_ms - REACH_MS, claim.until_ms + REACH_MS)
     capacity = asking.book.capacity(wish.name)
+    held = sorted(around, key=lambda h: h.start_ms)
+    longest = max((h.until_ms - h.start_ms for h in held), default=0)
     # A claim fits best where another ends or before one begins.
-    tried = {h.until_ms for h in around} | {h.start_ms - length for h in around}
+    tried = {h.until_ms for h in held} | {h.start_ms - length for h in held}
     by_distance = sorted(tried, key=lambda at: (abs(at - claim.start_ms), at))
     for start in by_distance[:CANDIDATES_MAX]:
         moved = msgspec.structs.replace(claim, start_ms=start, until_ms=start + length)
-        if abs(start - claim.start_ms) <= REACH_MS and not in_the_way(moved, around, capacity):
+        first = bisect_left(held, start - longest, key=_start)
+        near = held[first : bisect_left(held, start + length, lo=first, key=_start)]
+        if abs(start - claim.start_ms) <= REACH_MS and not in_the_way(moved, near, capacity):
             yield start + wish.before_minutes * MINUTE_MS
 
 
@@ -105,6 +110,10 @@ def at_time(wish: Candidate, start_ms: int) -> Candidate | None:
     interval = Interval(start_ms, start_ms + wish.duration_minutes * MINUTE_MS)
     place = Place(wish.name, interval)
     return wish._replace(place=place, local_start=local_text(local), fold=0)
+
+
+def _start(claim: Claim) -> int:
+    return claim.start_ms
 
 
 def _size(site: rules.Values) -> int | None:

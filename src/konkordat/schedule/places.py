@@ -17,7 +17,7 @@ from konkordat.kernel.refusal import Refusal
 from konkordat.kernel.seat import ALTERNATIVES_MAX, BUNDLE_WISHES_MAX
 from konkordat.replica.domain import View
 from konkordat.schedule import rules
-from konkordat.schedule.alternatives import LAST, Asking, free_times
+from konkordat.schedule.alternatives import LAST, Asking
 from konkordat.schedule.claims import (
     EXPIRES_AT,
     HOLDS,
@@ -251,7 +251,7 @@ class Places:
             self._taken_detail(wish, blocking),
             "/slot",
             conflicts=blocking[:CONFLICTS_MAX],
-            extra={"alternatives": free_times(asking, wish), "wished": wished},
+            extra={"wished": wished},  # what is free instead is looked for by whoever tells it
         )
 
     def _taken_detail(self, wish: Candidate, blocking: Sequence[Claim]) -> str:

@@ -81,7 +81,7 @@ def test_a_refusal_tells_the_sessions_own_times_and_why_it_does_not_fit(world: W
     refusal = world.refused(talk("b", slot("10:10", 60)))
     assert "from 2027-06-01T07:00:00Z to 2027-06-01T08:00:00Z" in refusal.detail
     assert refusal.detail.endswith("with what is kept free between.")
-    assert refusal.extra["alternatives"][0] == slot("10:30", 60)
+    assert world.free_instead(refusal)[0] == slot("10:30", 60)
 
 
 def test_buffers_count_from_the_slots_that_are_written_after_them(world: World) -> None:

@@ -60,7 +60,7 @@ def test_two_sessions_of_one_command_cannot_have_the_same_place(world: World) ->
 def test_free_times_nearby_are_offered(world: World) -> None:
     world.carry_out(talk("Auftakt", slot("09:00", 60)), talk("Lang", slot("10:00", 180)))
     refusal = world.refused(talk("Keynote", slot("09:30", 60)))
-    offered = refusal.extra["alternatives"]
+    offered = world.free_instead(refusal)
     assert offered[0] == slot("08:00", 60)
     assert slot("13:00", 60) in offered
     for alternative in offered:
@@ -69,7 +69,7 @@ def test_free_times_nearby_are_offered(world: World) -> None:
 
 def test_what_is_offered_lies_within_the_event(world: World) -> None:
     world.carry_out(talk("Auftakt", slot("04:00", 60)))
-    offered = world.refused(talk("Frueh", slot("04:30", 60))).extra["alternatives"]
+    offered = world.free_instead(world.refused(talk("Frueh", slot("04:30", 60))))
     assert offered == [slot("05:00", 60)]
 
 

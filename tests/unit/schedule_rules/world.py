@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,15 +12,18 @@ from konkordat.kernel import canonical
 from konkordat.kernel.change import Change
 from konkordat.kernel.claim import Claim, ClaimState, DecidedClaim, Resource, decide
 from konkordat.kernel.hlc import Hlc, Stamp, hlc_at
-from konkordat.kernel.ids import Group, Origin, RecordKey, Tenant, record_key
+from konkordat.kernel.ids import Collection, Group, Origin, RecordKey, Tenant, record_key
 from konkordat.kernel.merge import apply, next_life
 from konkordat.kernel.policy import Policies
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 from konkordat.replica.domain import Writes
+from konkordat.schedule.alternatives import Asking, free_times
 from konkordat.schedule.commands import Operation, WriteCommand, WriteNotes, operation
 from konkordat.schedule.domain import ScheduleDomain
 from konkordat.schedule.registry import COLLECTIONS
+from konkordat.schedule.rulebook import Rulebook
+from konkordat.schedule.slots import plan_from
 
 TENANT = Tenant("acme")
 LWW = Policies()
@@ -53,6 +56,15 @@ class World:
     def granted(self, resource: Resource, start_ms: int, until_ms: int) -> Sequence[Claim]:
         held = [d.claim for d in self.decisions(resource) if d.state is ClaimState.CONFIRMED]
         return [c for c in held if c.start_ms < until_ms and start_ms < c.until_ms]
+
+    def taken(self, resource: Resource, start_ms: int, until_ms: int) -> int:
+        return sum(claim.quantity for claim in self.granted(resource, start_ms, until_ms))
+
+    def held(self, owners: Iterable[RecordKey]) -> Sequence[Claim]:
+        made = [c for key in owners if (r := self.record(key)) for c in self.domain.claims(r)]
+        resources = dict.fromkeys(claim.resource for claim in made if claim.quantity)
+        granted = {c.id: c for r in resources for c in self.granted(r, -(1 << 60), 1 << 60)}
+        return [granted[claim.id] for claim in made if claim.id in granted]
 
     def decisions(self, resource: Resource) -> list[DecidedClaim]:
         claims = [c for r in self.records.values() for c in self.domain.claims(r)]
@@ -90,6 +102,25 @@ class World:
         assert isinstance(decision, Refusal), decision
         assert self.records == before
         return decision
+
+    def free_instead(self, refusal: Refusal) -> list[dict[str, Any]]:
+        """Other times for what was refused because a place is taken."""
+        wished = refusal.extra["wished"]
+        key = record_key(TENANT, "sessions", wished["session"])
+
+        def values(collection: Collection, id: object) -> dict[Group, bytes] | None:
+            record = self.records.get(record_key(TENANT, collection, str(id)))
+            if record is None or not record.alive:
+                return None
+            return {group: register.value for group, register in record.fields.items()}
+
+        def holders(resource: Resource, start_ms: int, until_ms: int) -> list[Claim]:
+            held = self.granted(resource, start_ms, until_ms)
+            return [claim for claim in held if claim.id.owner != key]
+
+        book = Rulebook(TENANT, values, NOW_MS)
+        (wish,) = plan_from(canonical.encode(wished["slot"])).candidates
+        return free_times(Asking(book, holders, key, wished["event"]), book.buffered(wish))
 
     # Reading ---------------------------------------------------------------------------------
 
