@@ -29,6 +29,7 @@ from konkordat.replica.status import SeatingView, SeatView, TenureView
 
 LIST: Final = "seats"
 LOOK_EVERY_S: Final = 0.05  # while a caller waits for a seat to have its new holder
+LOOKS_MAX: Final = 20  # a second: ticks of a very busy node
 ID_PARTS: Final = 3  # tenant, collection, record
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -304,13 +305,22 @@ async def change(call: Call) -> Answer:
         left_s = call.wait_until_s - asyncio.get_running_loop().time()
         await call.front.gate.decided([claim], left_s)
     found = call.front.gate.reader().claims_of([claim.owner]).get(claim.owner, ())
-    state = next((d.state for d in found if d.claim.id == claim), ClaimState.TENTATIVE)
-    if state is ClaimState.DISPLACED:
+    decided = next((d for d in found if d.claim.id == claim), None)
+    if decided is not None and decided.state is ClaimState.DISPLACED:
         detail = "Another change was decided first, or this one does not fit what is there by now."
         raise Problem("roster_change_lost", f"{detail} The roster is as it was decided.")
-    if state is ClaimState.CONFIRMED:
+    if decided is not None and decided.state is ClaimState.CONFIRMED:
+        await _status_has(call, decided.claim.start_ms)
         return answer(call, 200, _encode(RosterAnswer("confirmed", _roster(call))))
     return answer(call, 202, _encode(RosterAnswer("tentative", _roster(call))))
+
+
+async def _status_has(call: Call, version: int) -> None:
+    """The status follows the index within a tick; an answer should not show the roster before."""
+    for _ in range(LOOKS_MAX):
+        if _seating(call).roster >= version:
+            return
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 def _roster(call: Call) -> RosterShown:

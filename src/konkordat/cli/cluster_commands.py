@@ -53,8 +53,8 @@ def status(
     """Show every node of the cluster as one node sees it: what it has, what it lacks, whether it is well.
 
     Records: living ones. Frontier: batches it has, per origin. Lag: age of the oldest change that the asked node
-    has and it lacks. Digest: equal digests mean equal content. The exit code is 1 if a node is not ready, lags, or
-    differs.
+    has and it lacks. Seats: venues and events it decides for; `konkordat seats` names them. Digest: equal digests mean
+    equal content. The exit code is 1 if a node is not ready, lags, or differs.
 
     [bold]Examples[/]
 

@@ -15,7 +15,13 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from konkordat import __version__
-from konkordat.cli import cluster_commands, data_commands, local_commands, programme_commands
+from konkordat.cli import (
+    cluster_commands,
+    data_commands,
+    local_commands,
+    programme_commands,
+    seats_commands,
+)
 from konkordat.cli.exits import CommandError, ExitCode
 from konkordat.cli.output import emit_json, say_error
 
@@ -49,7 +55,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (local_commands, cluster_commands, programme_commands, data_commands):
+for module in (
+    local_commands,
+    cluster_commands,
+    seats_commands,
+    programme_commands,
+    data_commands,
+):
     module.register(app)
 
 

@@ -21,6 +21,7 @@ from konkordat.client import Client, KonkordatError
 EVERY_S: Final = 0.5
 EVERY_PLAIN_S: Final = 5.0  # into a log
 WIDTH_WHOLE: Final = 100
+WIDTH_SEATS: Final = 78  # and who decides for how many venues and events
 NAMES_MAX: Final = 7  # more do not fit a line
 _STYLES: Final = {"ready": "green", "joining": "yellow", "fenced": "yellow", "lost": "red"}
 
@@ -82,7 +83,9 @@ def _rendered(status: dict[str, Any], width: int) -> RenderableType:
     table.add_column("node", no_wrap=True)
     table.add_column("health", no_wrap=True)
     # 80 columns do not hold everything; what is cut short could not be read.
-    for heading in ("records", *([frontier] if whole else []), "behind", "lag ms", "clock ms"):
+    shows_seats = width >= WIDTH_SEATS
+    middle = ([frontier] if whole else []) + ["behind", "lag ms"]
+    for heading in ("records", *middle, *(["seats"] if shows_seats else []), "clock ms"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("digest", no_wrap=True)
     is_equal = len({node["digest"] for node in nodes}) == 1
@@ -94,6 +97,7 @@ def _rendered(status: dict[str, Any], width: int) -> RenderableType:
             *([_frontier(node, names)] if whole else []),
             thousands(node["behind"]),
             Text(thousands(node["lag_ms"]), "yellow" if node["lag_ms"] >= 1 else "dim"),
+            *([thousands(node.get("seats", 0))] if shows_seats else []),
             f"{node['clock_offset_ms']:+.0f}",
             Text(node["digest"], "green" if is_equal else "yellow"),
         )

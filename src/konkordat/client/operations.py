@@ -14,6 +14,7 @@ from konkordat.client.options import BatchOptions, WriteOptions, write_call
 from konkordat.client.results import BatchResult, ChangesPage, Item, Page
 
 Mode = Literal["independent", "atomic"]
+RosterChange = Literal["join", "leave", "replace"]
 T = TypeVar("T")
 
 
@@ -180,6 +181,38 @@ def cluster(core: Core) -> Steps[Item]:
 def token(core: Core, text: str) -> Steps[Item]:
     """Which nodes have what a consistency token names."""
     return (yield from _item(core, Call("GET", _path("tokens", text), fresh=False)))
+
+
+def who_decides(core: Core, query: Mapping[str, str]) -> Steps[Page]:
+    """One page of the seats: who decides for which venue and event."""
+    reply = yield from core.perform(Call("GET", "/v2/seats", query=query, fresh=False))
+    return _as(reply, Page)
+
+
+def seat_timeline(core: Core, seat: str) -> Steps[Item]:
+    """Who held a seat, from when to when, latest first."""
+    return (yield from _item(core, Call("GET", _path("seats", seat, "timeline"), fresh=False)))
+
+
+def hand_over(core: Core, seat: str, to: str, wait_s: float | None) -> Steps[Item]:
+    """Let another member hold a seat."""
+    body = msgspec.json.encode({"to": to})
+    call = Call("POST", _path("seats", seat, "handover"), body, wait_s=wait_s, fresh=False)
+    return (yield from _item(core, call))
+
+
+def roster(core: Core) -> Steps[Item]:
+    """Who votes and may hold seats."""
+    return (yield from _item(core, Call("GET", "/v2/roster", fresh=False)))
+
+
+def change_roster(
+    core: Core, change: RosterChange, node: str, by: str, wait_s: float | None
+) -> Steps[Item]:
+    """Let one node join or leave, or replace one by another."""
+    wish = {"change": change, "node": node} | ({"by": by} if by else {})
+    call = Call("POST", "/v2/roster", msgspec.json.encode(wish), wait_s=wait_s, fresh=False)
+    return (yield from _item(core, call))
 
 
 def create_key(core: Core, request: Mapping[str, Any]) -> Steps[Item]:

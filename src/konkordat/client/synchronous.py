@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 from konkordat.client import operations
 from konkordat.client.core import Call, Core, Failure, Pause, Reply, Send, Steps
 from konkordat.client.importing import OnProgress, run_import
-from konkordat.client.operations import Mode
+from konkordat.client.operations import Mode, RosterChange
 from konkordat.client.options import BatchOptions, WriteOptions
 from konkordat.client.records import Records
 from konkordat.client.results import (
@@ -223,6 +223,45 @@ class Client:
     def token_status(self, token: str) -> Item:
         """Which nodes have what a token names."""
         return self._run(operations.token(self._core, token))
+
+    def who_decides(self) -> Iterator[Item]:
+        """The seats: who decides for which venue and event, of the own tenant, or of all with the operator's key.
+
+        Each has id, name, home, decide, term, holder, since, handed_over, deciding, has_holder, final_upto, undecided.
+        """
+        cursor: dict[str, str] = {}
+        while True:
+            page = self._run(operations.who_decides(self._core, cursor))
+            yield from page.data
+            if not page.next_cursor:
+                return
+            cursor = {"cursor": page.next_cursor}
+
+    def seat_timeline(self, seat: str) -> Item:
+        """Who held a seat (its id, as `who_decides` gives it), from when to when, latest first. Raises NotFound."""
+        return self._run(operations.seat_timeline(self._core, seat))
+
+    def hand_over(self, seat: str, to: str, *, wait_s: float | None = None) -> Item:
+        """Let another member hold a seat (admin); nothing that was decided is void. The seat comes back, with
+        `wait_s` once `to` holds it, or as it is when the time is up.
+
+        Raises NotFound, Conflict (`code` says why: not_a_member, already_the_holder, member_silent).
+        """
+        return self._run(operations.hand_over(self._core, seat, to, wait_s))
+
+    def roster(self) -> Item:
+        """Who votes and may hold seats: version, members, has_majority, conflict, others."""
+        return self._run(operations.roster(self._core))
+
+    def change_roster(
+        self, change: RosterChange, node: str, *, by: str = "", wait_s: float | None = None
+    ) -> Item:
+        """Let one node join or leave, or replace it `by` another (operator's key). A seat decides it: `state` is
+        `confirmed`, or `tentative` if that was not known within `wait_s`.
+
+        Raises Conflict; `code` says why: no_majority, roster_change_lost, roster_change_running, …
+        """
+        return self._run(operations.change_roster(self._core, change, node, by, wait_s))
 
     def create_key(self, **request: Any) -> Item:
         """Make an API key (admin): tenant, scopes, name, expires_at. The secret is in this answer only."""
