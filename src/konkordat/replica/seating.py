@@ -378,15 +378,32 @@ class Seating:
             book.withdraw(held_id(id))
 
     def _withdraw(self, id: ClaimId, commit: Commit) -> None:
-        """Nobody asks for it any more. Until its place is free we remember who gave it."""
+        """Nobody asks for it any more, as far as we know. Until its place is free we remember who gave it."""
         commit.claims.withdraw(id)
         commit.claims.withdraw(held_id(id))
-        granted_by = self._granted_by.pop(id, {})
-        for seat in granted_by:
+        left: dict[SeatId, None] = {}
+        for seat in self._granted_by.pop(id, {}):
+            if self._is_on_its_way(seat, id):
+                left[seat] = None
+                self._keep(seat, id, commit)
+                continue
             self._machine.forget(seat, id)
-        left = {seat: None for seat in granted_by if self._machine.held(seat, id) is not None}
+            if self._machine.held(seat, id) is not None:
+                left[seat] = None
         if left:
             self._granted_by[id] = left
+
+    def _is_on_its_way(self, seat: SeatId, id: ClaimId) -> bool:
+        """Another holder decided on a wish that we have not got yet."""
+        answered = self._machine.answered_last(seat, id)
+        return answered is not None and not self._has(answered)
+
+    def _keep(self, seat: SeatId, id: ClaimId, commit: Commit) -> None:
+        """Have a place in the index whose record is still to come: after a restart we would not know that it is given,
+        and might give it again."""
+        holds = self._machine.finally_holds(seat, id)
+        if holds is not None:
+            commit.claims.tell(DecidedClaim(holds, ClaimState.CONFIRMED))
 
     def _granted_elsewhere(self, id: ClaimId, seat: SeatId | None) -> list[SeatId]:
         """Other seats at which it has a place, as far as decided."""
