@@ -7,11 +7,12 @@ be derived, so nothing can be out of step.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection as CollectionOf
 from typing import NamedTuple
 
 import msgspec
 
-from konkordat.kernel.claim import ClaimId, DecidedClaim, Resource
+from konkordat.kernel.claim import ClaimId, ClaimState, DecidedClaim, Resource
 from konkordat.kernel.digest import EMPTY, KeyRange, Summary, summary_of
 from konkordat.kernel.hlc import Hlc
 from konkordat.kernel.ids import (
@@ -115,6 +116,14 @@ class MemoryReader:
                 if claim.start_ms < until_ms and start_ms < claim.until_ms:
                     found[id] = decided
         return list(found.values())
+
+    def taken(self, span: Span, states: CollectionOf[ClaimState]) -> int:
+        largest: dict[RecordKey, int] = {}
+        for decided in self.claims_on([span]):
+            if decided.state in states:
+                claim = decided.claim
+                largest[claim.id.owner] = max(largest.get(claim.id.owner, 0), claim.quantity)
+        return sum(largest.values())
 
     def every_claim(self) -> list[DecidedClaim]:
         found = [d for held in self._data.claims.values() for d in held.values()]

@@ -7,13 +7,14 @@ tests/contract runs the same tests against every store.
 
 from __future__ import annotations
 
+from collections.abc import Collection as CollectionOf
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from konkordat.kernel.change import RequestMark
-from konkordat.kernel.claim import ClaimId, DecidedClaim, Resource
+from konkordat.kernel.claim import ClaimId, ClaimState, DecidedClaim, Resource
 from konkordat.kernel.digest import KeyRange, Summary
 from konkordat.kernel.hlc import Hlc
 from konkordat.kernel.ids import Collection, NodeName, Origin, RecordId, RecordKey, Tenant
@@ -160,6 +161,10 @@ class Reader(Protocol):
 
     def claims_on(self, spans: Sequence[Span]) -> list[DecidedClaim]:
         """Every claim that overlaps one of the spans, each once."""
+
+    def taken(self, span: Span, states: CollectionOf[ClaimState]) -> int:
+        """How much the claims take that overlap the span and are in one of the states: of each record the largest
+        quantity, added up. Reads them all, but decodes and verifies none."""
 
     def claims_of(self, owners: Iterable[RecordKey]) -> dict[RecordKey, list[DecidedClaim]]:
         """The claims that these records make."""

@@ -123,6 +123,54 @@ def test_short_and_long_claims_are_found_alike(store: Store, scribe: Scribe) -> 
     assert found(store, span(START_MS - 1, START_MS)) == []
 
 
+IN_THE_WAY = (ClaimState.CONFIRMED, ClaimState.TENTATIVE)
+
+
+def test_what_is_taken_counts_the_states_asked_for(store: Store, scribe: Scribe) -> None:
+    states = [*ClaimState]
+    claims = [
+        claim(key(state), 0, 1, state=state, quantity=10**n) for n, state in enumerate(states)
+    ]
+    scribe.commit(store, *[put(state) for state in states], claims=claims)
+    for n, state in enumerate(states):
+        assert store.taken(span(0, 1), [state]) == 10**n
+    assert store.taken(span(0, 1), IN_THE_WAY) == 11
+    assert store.taken(span(0, 1), states) == 11_111
+
+
+def test_what_is_taken_counts_what_overlaps_the_time_on_the_resource(booked: Store) -> None:
+    assert booked.taken(span(99, 100), IN_THE_WAY) == 0
+    assert booked.taken(span(199, 200), IN_THE_WAY) == 1
+    assert booked.taken(span(199, 201), IN_THE_WAY) == 2
+    assert booked.taken(span(0, 1000, "room/3"), IN_THE_WAY) == 0
+    assert booked.taken(span(0, 1000, tenant="other"), IN_THE_WAY) == 0
+    assert booked.taken(span(-(1 << 62), 1 << 62), IN_THE_WAY) == 2
+
+
+def test_of_each_record_the_largest_quantity_is_taken(store: Store, scribe: Scribe) -> None:
+    """Who moves holds the old place and wants a new one: only one of them will be."""
+    claims = [
+        claim(key("a"), 0, 1, quantity=2, state=ClaimState.TENTATIVE),
+        claim(key("a"), 0, 1, quantity=5, part="slot@held"),
+        claim(key("b"), 0, 1, quantity=3),
+        claim(key("a", "holds"), 0, 1, quantity=4),
+        claim(key("c"), 0, 1, quantity=0),
+    ]
+    scribe.commit(store, put("a"), put("b"), put("c"), put("a", "holds"), claims=claims)
+    assert store.taken(span(0, 1), IN_THE_WAY) == 5 + 3 + 4
+
+
+def test_what_is_taken_follows_the_claims(kind: Kind, booked: Store) -> None:
+    moved = claim(key("a"), 100, 200, "room/2", quantity=3)
+    booked.commit(WriteSet(Hlc(1), claims=[moved], claims_gone=[claim(key("b"), 0, 0).claim.id]))
+    again = kind.reopen(booked)
+    assert again.taken(span(0, 1000), IN_THE_WAY) == 0
+    reader = again.reader()
+    assert reader.taken(span(0, 1000, "room/2"), IN_THE_WAY) == 4
+    reader.close()
+    again.close()
+
+
 times = st.integers(0, 40).map(lambda n: n * 7 * MINUTE) | st.integers(0, 3 * DAY)
 
 
@@ -163,6 +211,7 @@ def test_the_classes_in_the_query_are_those_of_the_rows() -> None:
         f"({n}, 1 << {longest.bit_length() - 1})" for n, longest in enumerate(REACHES_MS)
     )
     assert f"VALUES {classes}" in sql("claims_on")
+    assert f"VALUES {classes}" in sql("taken")
     assert all(b == 1 << (b.bit_length() - 1) for b in REACHES_MS)
     assert all(a < b for a, b in combinations(REACHES_MS, 2))
 

@@ -117,12 +117,21 @@ class Twins(RuleBasedStateMachine):
         size=st.sampled_from([1, 1_000_000, 1 << 21, 1 << 30, 1 << 33]),
         part=st.sampled_from(["slot", "part"]),
         state=st.sampled_from(ClaimState),
+        quantity=st.integers(0, 3),
     )
     def claim(
-        self, data: Any, resource: str, start: int, size: int, part: str, state: ClaimState
+        self,
+        data: Any,
+        resource: str,
+        start: int,
+        size: int,
+        part: str,
+        state: ClaimState,
+        quantity: int,
     ) -> None:
         owner = data.draw(st.sampled_from(sorted(self.scribe.records)))
-        made = claim(owner, start, start + size, resource, part, state, tenant=owner.tenant)
+        until, tenant = start + size, owner.tenant
+        made = claim(owner, start, until, resource, part, state, tenant=tenant, quantity=quantity)
         for store in self.stores:
             store.commit(WriteSet(self.scribe.hlc, claims=[made]))
 
@@ -174,6 +183,17 @@ class Twins(RuleBasedStateMachine):
     def claims_on(self, asked: list[tuple[str, int, int, str]]) -> None:
         spans = [Span(Resource(Tenant(t), r), min(a, b), max(a, b) + 1) for r, a, b, t in asked]
         self.same(lambda s: sorted(s.claims_on(spans), key=repr))
+
+    @rule(
+        resource=resources,
+        a=times,
+        b=times,
+        tenant=tenants,
+        states=st.sets(st.sampled_from(ClaimState)),
+    )
+    def taken(self, resource: str, a: int, b: int, tenant: str, states: set[ClaimState]) -> None:
+        span = Span(Resource(Tenant(tenant), resource), min(a, b), max(a, b) + 1)
+        self.same(lambda s: s.taken(span, sorted(states)))
 
     @rule(a=keys, b=keys, open_end=st.booleans(), ways=ways, limit=st.integers(0, 20))
     def digests(self, a: RecordKey, b: RecordKey, open_end: bool, ways: int, limit: int) -> None:

@@ -181,6 +181,20 @@ FROM span CROSS JOIN class CROSS JOIN claims AS c INDEXED BY claims_by_time
     AND c.start_ms > span.start_ms - class.longest_ms AND c.start_ms < span.until_ms
 WHERE c.until_ms > span.start_ms
 
+-- name: taken
+-- What overlaps one span, as in claims_on: of each record that claims the largest quantity, added up.
+WITH
+    span (tenant, resource, start_ms, until_ms) AS (VALUES (?,?,?,?)),
+    class (reach, longest_ms) AS (VALUES (0, 1 << 20), (1, 1 << 24), (2, 1 << 28), (3, 1 << 32), (4, 1 << 61))
+SELECT coalesce(sum(largest), 0) FROM (
+    SELECT max(c.quantity) AS largest
+    FROM span CROSS JOIN class CROSS JOIN claims AS c INDEXED BY claims_by_time
+        ON c.tenant = span.tenant AND c.resource = span.resource AND c.reach = class.reach
+        AND c.start_ms > span.start_ms - class.longest_ms AND c.start_ms < span.until_ms
+    WHERE c.until_ms > span.start_ms AND c.state IN (?...)
+    GROUP BY c.scope, c.id
+)
+
 -- name: claims_of
 SELECT scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against, expires_ms, checksum
 FROM claims INDEXED BY claims_by_owner WHERE scope = ? AND id IN (?...)

@@ -7,6 +7,7 @@ transaction, which ends with the call: a reader holds up no checkpoint.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Collection as CollectionOf
 from contextlib import contextmanager
 from itertools import chain, islice
 from operator import itemgetter
@@ -15,7 +16,7 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from konkordat.kernel.change import RequestMark, batch_hash
-from konkordat.kernel.claim import ClaimId, DecidedClaim
+from konkordat.kernel.claim import ClaimId, ClaimState, DecidedClaim
 from konkordat.kernel.digest import KeyRange, Summary
 from konkordat.kernel.hlc import Hlc
 from konkordat.kernel.ids import Collection, Origin, RecordId, RecordKey, Tenant, record_key
@@ -98,6 +99,14 @@ class SqliteReader:
             there = self._connection.execute(statement, bindings).fetchall()
             found.update((claim.claim.id, claim) for claim in self._claims(there))
         return list(found.values())
+
+    @reads
+    def taken(self, span: Span, states: CollectionOf[ClaimState]) -> int:
+        wanted = tuple([state.value for state in states])
+        statement = sql_of_list("taken", len(wanted))
+        bindings = (*claims.span_row(span), *wanted)
+        found: Rows = self._connection.execute(statement, bindings).fetchall()
+        return int(found[0][0])
 
     @reads
     def claims_of(self, owners: Iterable[RecordKey]) -> dict[RecordKey, list[DecidedClaim]]:
