@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from konkordat.api.decided import Deciding
 from konkordat.api.notes import Note, note_of
 from konkordat.api.views import CLAIMANTS, FORMS
 from konkordat.kernel.change import Batch
@@ -22,6 +23,7 @@ from konkordat.kernel.merge import lift
 from konkordat.kernel.record import Record
 from konkordat.schedule.claims import (
     MAX_CONCURRENT,
+    QUANTITY,
     REGISTRATIONS,
     ROOMS,
     SEATS,
@@ -82,11 +84,12 @@ def changes_since(
 ) -> Page:
     """Which of a tenant's records were touched between two frontiers: about `limit`, of at least one batch."""
     touched: dict[RecordKey, Touched] = {}
+    deciding = Deciding(reader)
     seen = dict(since)
     for origin, (after, last) in missing(since, upto).items():
         at = after
         while at < last and len(touched) < limit:
-            at = _read(reader, tenant, origin, at, last, limit, touched)
+            at = _read(reader, tenant, origin, at, last, limit, touched, deciding)
             seen[origin] = at
     has_more = bool(missing(seen, upto))
     return Page(touched, seen, has_more)
@@ -100,6 +103,7 @@ def _read(
     last: int,
     limit: int,
     touched: dict[RecordKey, Touched],
+    deciding: Deciding,
 ) -> int:
     """Book some batches of an origin; returns the sequence number up to which."""
     rows = reader.batches(origin, after, min(ROWS_PER_READ, last - after), BYTES_PER_READ)
@@ -112,6 +116,10 @@ def _read(
                     known = touched.setdefault(change.key, Touched(set(), set()))
                     known.groups.update(change.fields)
                     known.stamps.add(Stamp(transaction.hlc, origin))
+                for key in deciding.owners(change, transaction.hlc, origin):
+                    if key.tenant == tenant and key.collection in CLAIMANTS:
+                        known = touched.setdefault(key, Touched(set(), set()))
+                        known.groups.add(QUANTITY if key.collection == REGISTRATIONS else SLOT)
         if len(touched) >= limit:
             break
     return after
@@ -157,8 +165,8 @@ def _rippled(
 ) -> set[RecordKey]:
     """Sessions whose claims hang together, through overlaps, with those that came, moved or went.
 
-    Decisions are no changes of their own yet, so they are not in the log; whoever might have been decided otherwise is
-    told again. Telling too many does no harm.
+    Where no seat decides, decisions are in nobody's log; whoever might have been decided otherwise is told again.
+    Telling too many does no harm.
     """
     spans = {_span(claim) for claim in _claims_touched(reader, records, touched)}
     spans |= {

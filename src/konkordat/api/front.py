@@ -84,7 +84,9 @@ class Front:
         """
         try:
             seen: Mapping[Origin, int] = self.gate.reader().frontier()
-        except StoreError:  # it has shown nobody anything either; what is wrong is told by whoever needs it
+        except (
+            StoreError
+        ):  # it has shown nobody anything either; what is wrong is told by whoever needs it
             seen = self.gate.frontier()
         return self._token_of_seen.text(seen)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from konkordat.kernel.ids import NodeName
+from konkordat.replica.messages import Received
 from support.api import Caller, Node, Programme, Table, serving
 
 WAIT = {"Prefer": "wait=10"}
@@ -136,3 +138,67 @@ def test_the_version_changes_with_the_decision(
     assert now.status_code == 200
     assert state(now.json()) == "confirmed"
     assert now.headers["ETag"] != made.headers["ETag"]
+
+
+# Decisions are changes of the record --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_decision_is_a_change_for_whoever_resumes_after_the_write(
+    name: str, forum: Programme, acme: Caller, table: Table, zurich: Node
+) -> None:
+    acme.post("/v2/sessions", forum.session("Frühere", slot=forum.slot("15:00")))
+    table.deliver()
+    made = acme.post("/v2/sessions", forum.session(slot=forum.slot()))
+    token = made.headers["Consistency-Token"]
+    table.deliver()
+    with serving(table[name]) as node:
+        page = node.caller(acme).get(f"/v2/changes?since={token}").json()
+    changed = {note["id"]: note for note in page["data"]}
+    assert state(changed[made.json()["id"]]["data"]) == "confirmed"
+    assert changed[made.json()["id"]]["version"] != made.json()["version"]
+    assert zurich.gate.name == "zurich"
+
+
+def test_a_decision_that_had_been_heard_is_told_when_it_is_final(
+    forum: Programme, acme: Caller, table: Table, zurich: Node
+) -> None:
+    """The follower saw the holder's decision while it was not final yet."""
+    made = acme.post("/v2/sessions", forum.session(slot=forum.slot())).json()
+    tokens = []
+    for _ in range(40):  # one drain at a time
+        gate = table["zurich"]
+        tokens.append(acme.get("/v2/cluster").json()["nodes"][0]["token"])
+        for name, other in table.gates.items():
+            sent, other.sent = other.sent, []
+            for to, message in sent:
+                for at in table.gates if to is None else [to]:
+                    if at != name:
+                        table.gates[at].handle([Received(NodeName(name), message)])
+        if state(acme.get(f"/v2/sessions/{made['id']}").json()) == "confirmed":
+            break
+    assert gate is zurich.gate
+    for token in tokens:
+        page = acme.get(f"/v2/changes?since={token}").json()
+        assert made["id"] in {note["id"] for note in page["data"]}
+
+
+def test_followers_are_told_of_a_decision_at_every_node(
+    forum: Programme, acme: Caller, table: Table
+) -> None:
+    made = acme.post("/v2/sessions", forum.session(slot=forum.slot())).json()
+    with serving(table["bern"]) as bern:
+        caller = bern.caller(acme)
+        headers = caller.headers
+        with bern.client.websocket_connect("/v2/stream", headers=headers) as socket:
+            socket.send_json({"msg": "hello"})
+            socket.send_json({"msg": "subscribe", "sub": "all"})
+            while socket.receive_json(timeout=10)["msg"] != "caught_up":
+                pass
+            table.deliver()
+            states: list[str] = []
+            while "confirmed" not in states:
+                message = socket.receive_json(timeout=10)
+                if message["msg"] == "change" and message["id"] == made["id"]:
+                    states.append(state(message["data"]))
+    assert states[-1] == "confirmed"
