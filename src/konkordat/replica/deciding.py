@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from konkordat.kernel.claim import Claim, ClaimId, Resource
+from konkordat.kernel.claim import Claim, ClaimId, ClaimState, Resource
 from konkordat.kernel.hlc import Stamp
 from konkordat.kernel.seat import (
     BUNDLE_WISHES_MAX,
@@ -75,9 +75,19 @@ class Decider:
         held = self._machine.all_held(seat)
         commit.load(dict.fromkeys(id.owner for id in held))
         for id in held:
-            wish = self._wish(id, commit)
-            if wish is None or is_over(wish[1], commit.now_ms):
+            if self._is_unwanted(seat, id, commit):
                 self._agenda.let_go(seat, id)
+
+    def _is_unwanted(self, seat: SeatId, id: ClaimId, commit: Commit) -> bool:
+        """Whether a place is held that nobody asks for any more, as far as we know."""
+        wish = self._wish(id, commit)
+        if wish is None or is_over(wish[1], commit.now_ms):
+            return True
+        claim = wish[0]
+        now_at = self._seat_for(claim.resource, commit)
+        if now_at is None or now_at == seat:
+            return False
+        return self._machine.state(now_at, id, claim.stamp).state is ClaimState.CONFIRMED
 
     def _decide_for(self, seat: SeatId, commit: Commit) -> list[Decision]:
         agenda = self._agenda
@@ -96,10 +106,7 @@ class Decider:
         if not self._knows_wish(seat, id):
             self._agenda.let_go(seat, id)  # to be looked at again
             return False
-        wish = self._wish(id, commit)
-        if wish is None or is_over(wish[1], commit.now_ms):
-            return True
-        return self._seat_for(wish[0].resource, commit) != seat
+        return self._is_unwanted(seat, id, commit)
 
     def _knows_wish(self, seat: SeatId, id: ClaimId) -> bool:
         """Whether we have the wish that was answered last. Another holder may have decided on what is still on its way
