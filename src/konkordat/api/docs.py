@@ -54,7 +54,8 @@ CONSISTENCY: Final = (
     ),
     Field(
         "Prefer",
-        "`wait=N`: how many seconds to wait for that, at most 30. The default is 2.",
+        "`wait=N`: how many seconds to wait, at most 30: for that (2 if left out), and after a write until its claims"
+        " are decided (not at all if left out).",
         where="header",
     ),
 )
