@@ -115,6 +115,15 @@ class Seat:
             chain.append((earlier, link["cutoff"]))
         return chain
 
+    def last(self, claim: tuple[Any, ...]) -> Ruled | None:
+        """The decision that answers its latest wish: who loses the place kept in a denied move stays denied."""
+        last = None
+        for ruled in self.ruled.get(claim, ()):
+            kept = last is not None and last.verdict == "denied" and last.stamp != ruled.stamp
+            if not (kept and ruled.verdict == "freed"):
+                last = ruled
+        return last
+
     def holds(self, claim: tuple[Any, ...]) -> Ruled | None:
         """The decision that gave the claim the place it has."""
         gave = [r for r in self.ruled.get(claim, ()) if r.verdict != "denied"]
@@ -194,10 +203,9 @@ def _row(record: Record, claim: Claim, seat: Seat | None, domain: Domain) -> Row
     place = (claim.resource.name, claim.start_ms, claim.until_ms, claim.quantity)
     if not claim.quantity:
         return Row("confirmed", claim.stamp, place)
-    ruled = seat.ruled.get(_id([claim.id.owner, claim.id.part]), []) if seat is not None else []
-    if not ruled or ruled[-1].stamp != claim.stamp:
+    last = seat.last(_id([claim.id.owner, claim.id.part])) if seat is not None else None
+    if last is None or last.stamp != claim.stamp:
         return Row("tentative", claim.stamp, place)
-    last = ruled[-1]
     if last.verdict == "granted":
         return Row("confirmed", claim.stamp, last.place)
     lapsed = not last.against and bool(domain.wanted(record, claim).expires_ms)

@@ -165,3 +165,22 @@ def test_a_trial_leaves_the_ledger_as_it_was() -> None:
     assert (ledger.held(x.id), ledger.held(y.id)) == (x, y)
     assert ledger.rivals(claim("z", 0, 20), 1) == (x.id,)
     assert ROOM in CAPACITY
+
+
+def test_who_loses_the_place_kept_in_a_denied_move_stays_denied() -> None:
+    """It became tentative again, after everybody had been told that it was denied."""
+    x, y = claim("x", 0, 10), claim("y", 10, 20)
+    onto_y, instead = claim("x", 10, 20, at=2), claim("z", 0, 10)
+    nodes = decided(wants(x), wants(y), wants(onto_y))
+    nodes.decide(A, Request((wish(instead, replaces=[x]),)))
+    nodes.rounds(A, B, C)
+    assert view(nodes, onto_y).state is ClaimState.DISPLACED
+    assert view(nodes, onto_y).holds is None
+
+
+def test_what_lapsed_before_it_was_decided_is_denied_by_nothing_and_keeps_no_place() -> None:
+    x, late = claim("x", 0, 10), claim("x", 10, 20, at=2)
+    nodes = decided(wants(x), Request((wish(late),), lapsed=True), wants(claim("y", 0, 10)))
+    assert view(nodes, late).state is ClaimState.DISPLACED
+    assert view(nodes, late).against == ()
+    assert view(nodes, claim("y", 0, 10)).state is ClaimState.CONFIRMED

@@ -48,7 +48,13 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
 
     def after(self, ruling: Ruling) -> Settled:
         """What comes of it by one more ruling."""
+        if ruling.verdict is Verdict.FREED and self._is_of_denied_move(ruling):
+            return msgspec.structs.replace(self, holds=None)  # what was denied stays denied
         return settled(ruling, self.holds)
+
+    def _is_of_denied_move(self, ruling: Ruling) -> bool:
+        """True if the ruling is about the place that a claim kept when it was denied another."""
+        return self.verdict is Verdict.DENIED and self.stamp != ruling.claim.stamp
 
 
 def settled(ruling: Ruling, holds: Claim | None = None) -> Settled:
@@ -148,20 +154,20 @@ class Ledger:
 
     def answered(self, id: ClaimId, stamp: Stamp) -> Verdict | None:
         """The latest verdict, final or not, if it is on the wish of that stamp."""
-        ruled = self.unsettled.get(id)
-        if ruled:
-            latest = ruled[-1].ruling
-            return latest.verdict if latest.claim.stamp == stamp else None
-        known = self.settled.get(id)
+        known = self._known(id)
         return known.verdict if known is not None and known.stamp == stamp else None
 
     def answered_last(self, id: ClaimId) -> Stamp | None:
         """The wish of the claim that was answered last, finally or not."""
-        ruled = self.unsettled.get(id)
-        if ruled:
-            return ruled[-1].ruling.claim.stamp
-        known = self.settled.get(id)
+        known = self._known(id)
         return known.stamp if known is not None else None
+
+    def _known(self, id: ClaimId) -> Settled | None:
+        """What came of a claim by all that was decided so far, final or not."""
+        known = self.settled.get(id)
+        for ruled in self.unsettled.get(id, ()):
+            known = known.after(ruled.ruling) if known else settled(ruled.ruling)
+        return known
 
     # Deciding ------------------------------------------------------------------------------------
 

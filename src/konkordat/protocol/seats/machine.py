@@ -110,6 +110,9 @@ class Seats:
             case Finality():
                 seat.finished()
             case Vote():
+                if entry.candidate != self.me and entry.term > seat.history.highest_opened:
+                    # Its candidacy is in another log, which may still be on its way.
+                    seat.patience.other_stands()
                 if not self._rosters.was_ever_member(at.origin):
                     self._refuse(
                         "not_a_member", entry, at
