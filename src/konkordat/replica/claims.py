@@ -6,7 +6,7 @@ one room, not the number of bookings of the room.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from konkordat.kernel.claim import (
     Claim,
@@ -19,12 +19,12 @@ from konkordat.kernel.claim import (
 from konkordat.kernel.ids import RecordKey
 from konkordat.kernel.record import Record
 from konkordat.replica.domain import Domain
+from konkordat.replica.sums import IN_THE_WAY, Sums, Tally
 from konkordat.store.port import Reader, Span
 
 ALWAYS = (-(1 << 62), 1 << 62)
 # The part under which the index keeps the place that a claim still has while its move is undecided, or denied.
 HELD = "@held"
-IN_THE_WAY = (ClaimState.CONFIRMED, ClaimState.TENTATIVE)
 
 
 def held_id(id: ClaimId) -> ClaimId:
@@ -35,10 +35,14 @@ def held_id(id: ClaimId) -> ClaimId:
 class ClaimBook:
     """The claims of the store with those of this commit laid over them."""
 
-    def __init__(self, store: Reader, domain: Domain, by_seats: bool = False) -> None:
+    def __init__(
+        self, store: Reader, domain: Domain, by_seats: bool = False, sums: Sums | None = None
+    ) -> None:
+        """`sums` are kept over commits, by whoever makes them durable; only where seats decide."""
         self._store = store
         self._domain = domain
         self._by_seats = by_seats  # or by the rule that the earlier keeps its place
+        self._states = IN_THE_WAY if by_seats else (ClaimState.CONFIRMED,)
         # By seats: which claims came, moved or went (as the commit found them, and as they are now), and resources of
         # which there is more or less than before.
         self.wished: dict[ClaimId, tuple[Claim | None, Claim | None]] = {}
@@ -48,10 +52,14 @@ class ClaimBook:
         ] = {}  # new, moved or decided otherwise by this commit
         # The same by resource: a commit of many bookings must not look through all of them for each.
         self._laid_on: dict[Resource, dict[ClaimId, DecidedClaim]] = {}
+        self._laid_by: dict[RecordKey, dict[ClaimId, DecidedClaim]] = {}  # and by owner
         # Ordered, as everything here that is iterated: a set of texts comes out in another order in every process.
         self._gone: dict[ClaimId, None] = {}
         self._seen: dict[ClaimId, DecidedClaim] = {}  # as the store has them, of what was read
+        # Of these owners, all that the store has.
+        self._stored: dict[RecordKey, Sequence[DecidedClaim]] = {}
         self._dirty: dict[Span, None] = {}  # where decisions must be looked at again
+        self._tally = Tally(self, store, Sums() if sums is None else sums)
 
     def record_changed(self, old: Record | None, new: Record) -> None:
         """Book what a record's change does to its claims; `settle` then decides."""
@@ -59,8 +67,10 @@ class ClaimBook:
 
     def record_repaired(self, new: Record) -> None:
         """The same where bookkeeping had gone wrong: the index says what the record claimed, not the record."""
+        self._stored.pop(new.key, None)  # there may be claims, though there was no record
         held = self.of([new.key]).get(new.key, ())
-        self._changed({d.claim.id: d.claim for d in held}, new)
+        own = [d.claim for d in held if not d.claim.id.part.endswith(HELD)]
+        self._changed({claim.id: claim for claim in own}, new)
 
     def _changed(self, was: Mapping[ClaimId, Claim], new: Record) -> None:
         now = {c.id: c for c in self._domain.claims(new)}
@@ -113,11 +123,20 @@ class ClaimBook:
         self._take_away(id)
         if told or not id.part.endswith(HELD):
             self._gone[id] = None
+            self._tally.changed(id.owner)
 
     def know(self, owners: Iterable[RecordKey]) -> None:
         """Read what the store tells of these records' claims, so that what stays as it was is not written again."""
-        for claims in self._store.claims_of(owners).values():
+        unknown = [owner for owner in dict.fromkeys(owners) if owner not in self._stored]
+        found = self._store.claims_of(unknown) if unknown else {}
+        for owner in unknown:
+            claims = self._stored[owner] = found.get(owner, ())
             self._seen.update((d.claim.id, d) for d in claims)
+
+    def know_new(self, owners: Iterable[RecordKey]) -> None:
+        """The store does not have these records, so nothing needs to be read of their claims."""
+        for owner in owners:
+            self._stored.setdefault(owner, ())
 
     def capacity_changed(self, resource: Resource) -> None:
         """All claims of the resource are decided anew."""
@@ -149,9 +168,46 @@ class ClaimBook:
     def granted(self, resource: Resource, start_ms: int, until_ms: int) -> list[Claim]:
         """The claims that hold a place, or wait for it, earliest first."""
         found = self.on([Span(resource, start_ms, until_ms)]).values()
-        states = IN_THE_WAY if self._by_seats else (ClaimState.CONFIRMED,)
-        held = [d.claim for d in found if d.state in states]
+        held = [d.claim for d in found if d.state in self._states]
         return sorted(held, key=lambda c: (c.start_ms, c.order))
+
+    def taken(self, span: Span) -> int:
+        """How much those take: of each record the largest quantity, added up."""
+        if not self._by_seats:
+            largest: dict[RecordKey, int] = {}
+            for claim in self.granted(*span):
+                owner = claim.id.owner
+                largest[owner] = max(largest.get(owner, 0), claim.quantity)
+            return sum(largest.values())
+        return self._tally.taken(span)
+
+    def held(self, owners: Iterable[RecordKey]) -> list[Claim]:
+        """The claims of these records that hold a place, or wait for it."""
+        wanted = list(dict.fromkeys(owners))
+        self.know(wanted)
+        return [claim for owner in wanted for claim in self.stands(owner)]
+
+    def sums_after(self) -> dict[Span, int]:
+        """What is taken when this commit is durable, of all that is kept in sums and that it changes."""
+        return self._tally.after() if self._by_seats else {}
+
+    def stood(self, owner: RecordKey) -> list[Claim]:
+        """What of a known owner's claims was in the way of others before this commit."""
+        return self._in_the_way(self._stored[owner])
+
+    def stands(self, owner: RecordKey) -> list[Claim]:
+        """What of them is now."""
+        return self._in_the_way(self._present(owner))
+
+    def _in_the_way(self, claims: Iterable[DecidedClaim]) -> list[Claim]:
+        return [d.claim for d in claims if d.claim.quantity and d.state in self._states]
+
+    def _present(self, owner: RecordKey) -> list[DecidedClaim]:
+        """The claims of a record of which the store's are known, as this commit sees them."""
+        laid, gone = self._laid_by.get(owner, {}), self._gone
+        stored = self._stored[owner]
+        kept = [d for d in stored if d.claim.id not in laid and d.claim.id not in gone]
+        return [*kept, *laid.values()]
 
     def _lay(self, decided: DecidedClaim) -> None:
         """Put a claim over what the store has; one that moved leaves its old resource."""
@@ -161,11 +217,14 @@ class ClaimBook:
             self._take_away(id)
         self._laid[id] = decided
         self._laid_on.setdefault(decided.claim.resource, {})[id] = decided
+        self._laid_by.setdefault(id.owner, {})[id] = decided
+        self._tally.changed(id.owner)
 
     def _take_away(self, id: ClaimId) -> None:
         before = self._laid.pop(id, None)
         if before is not None:
-            del self._laid_on[before.claim.resource][id]
+            del self._laid_on[before.claim.resource][id], self._laid_by[id.owner][id]
+            self._tally.changed(id.owner)
 
     def settle(self, owners: Mapping[RecordKey, Record | None]) -> None:
         """Decide everything that hangs together with what changed. `owners` gives the capacity of resources."""
@@ -212,18 +271,9 @@ class ClaimBook:
 
     def of(self, keys: Iterable[RecordKey]) -> dict[RecordKey, list[DecidedClaim]]:
         """What these records claim, as this commit leaves it."""
-        wanted = list(keys)
-        result = {
-            key: [
-                d for d in claims if d.claim.id not in self._laid and d.claim.id not in self._gone
-            ]
-            for key, claims in self._store.claims_of(wanted).items()
-        }
-        asked = set(wanted)
-        for id, decided in self._laid.items():
-            if id.owner in asked:
-                result.setdefault(id.owner, []).append(decided)
-        return result
+        wanted = list(dict.fromkeys(keys))
+        self.know(wanted)
+        return {key: present for key in wanted if (present := self._present(key))}
 
 
 def _span(claim: Claim) -> Span:

@@ -20,12 +20,14 @@ from konkordat.kernel.record import Record
 from konkordat.replica.claims import ClaimBook
 from konkordat.replica.domain import Domain
 from konkordat.replica.messages import FeedEntry
+from konkordat.replica.sums import Sums
 from konkordat.store.port import (
     AnswerRow,
     HistoryRow,
     LogRow,
     Reader,
     RecordWrite,
+    Span,
     WriteSet,
 )
 
@@ -54,6 +56,7 @@ class Commit:
         policies: Policies,
         now_ms: int,
         roster: int | None = None,
+        sums: Sums | None = None,
     ) -> None:
         self.now_ms = now_ms
         self.roster = roster or 0  # None: claims are not decided by seats here
@@ -62,7 +65,7 @@ class Commit:
         self._policies = policies
         self._first: dict[RecordKey, Record | None] = {}  # as loaded
         self._last: dict[RecordKey, Record] = {}  # as changed
-        self.claims = ClaimBook(store, domain, by_seats=roster is not None)
+        self.claims = ClaimBook(store, domain, by_seats=roster is not None, sums=sums)
         self._log: list[LogRow] = []
         self._history: list[HistoryRow] = []
         self._answers: list[AnswerRow] = []
@@ -84,6 +87,12 @@ class Commit:
     def granted(self, resource: Resource, start_ms: int, until_ms: int) -> Sequence[Claim]:
         return self.claims.granted(resource, start_ms, until_ms)
 
+    def taken(self, resource: Resource, start_ms: int, until_ms: int) -> int:
+        return self.claims.taken(Span(resource, start_ms, until_ms))
+
+    def held(self, owners: Iterable[RecordKey]) -> Sequence[Claim]:
+        return self.claims.held(owners)
+
     # Building --------------------------------------------------------------------------------
 
     def load(self, keys: Iterable[RecordKey]) -> None:
@@ -93,6 +102,7 @@ class Commit:
             found = self._store.load(wanted)
             for key in wanted:
                 self._first[key] = found.get(key)
+            self.claims.know_new(key for key in wanted if key not in found)
 
     def merge(self, transaction: Transaction, origin: Origin, seq: int) -> None:
         """Merge one transaction into the records."""

@@ -33,6 +33,13 @@ class View(Protocol):
     def granted(self, resource: Resource, start_ms: int, until_ms: int) -> Sequence[Claim]:
         """The claims that hold a place on a resource in that time, or wait for the decision whether they do."""
 
+    def taken(self, resource: Resource, start_ms: int, until_ms: int) -> int:
+        """How much of a resource these take: of each record the largest quantity, added up. It costs the same however
+        many they are, where a resource is always asked about for the same time."""
+
+    def held(self, owners: Iterable[RecordKey]) -> Sequence[Claim]:
+        """Of these records, the claims that hold a place or wait for the decision. One query for all of them."""
+
 
 class Write(NamedTuple):
     """What a command does to one record."""

@@ -43,6 +43,7 @@ from konkordat.replica.seat_notes import journaled
 from konkordat.replica.seating import Seating
 from konkordat.replica.settings import DATA_FORMAT, HEARTBEAT_MS, ReplicaSettings
 from konkordat.replica.status import ReplicaStatus, peer_view
+from konkordat.replica.sums import Sums
 from konkordat.store.port import ANSWER_LIFE_MS, Store
 from konkordat.wire.messages import (
     Compare,
@@ -90,6 +91,7 @@ class Replica:
         governed = Governed(domain)
         self._domain = governed
         self._local = LocalWrites(store, governed, book.origin, self._said)
+        self._sums = Sums()
         self._seating = None
         if settings.members is not None:
             self._seating = Seating(store, governed, book.origin, settings)
@@ -180,8 +182,10 @@ class Replica:
             write, taken, added = commit.write_set(
                 made.hlc, self._oldest_time_ms(now_ms) - ANSWER_LIFE_MS if forget else 0
             )
+            sums = commit.claims.sums_after()
             self._store.commit(write)
             # Durable. From here on the new state is ours, and may be told.
+            self._sums.adopt(sums)
             self._root = self._root.minus(taken).plus(added)
             self._frontier, self._heads, self._hlc = frontier, heads, made.hlc
             if forget:
@@ -195,7 +199,7 @@ class Replica:
     def _new_commit(self, now_ms: int) -> Commit:
         seating = self._seating
         roster = seating.machine.roster.version if seating is not None else None
-        return Commit(self._store, self._domain, self._policies, now_ms, roster)
+        return Commit(self._store, self._domain, self._policies, now_ms, roster, self._sums)
 
     def _decide(
         self,
@@ -390,6 +394,7 @@ class Replica:
             return
         write, taken, added = commit.write_set(self._hlc, 0)
         self._store.commit(write)
+        self._sums.forget()
         self._root = self._root.minus(taken).plus(added)
         names = ["/".join(k) for k in repaired[:8]]
         self._journal("warning", "records_repaired", peer=peer, count=len(repaired), keys=names)

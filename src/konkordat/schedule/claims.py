@@ -171,6 +171,12 @@ def seats_name(session: str) -> str:
     return f"session/{session}"
 
 
+def session_in(resource: Resource) -> str | None:
+    """The session whose seats a resource is; None for any other."""
+    kind, _, session = resource.name.partition("/")
+    return session if kind == "session" else None
+
+
 def attendee_name(attendee: str) -> str:
     """The name of the resource by which an attendee's registrations are found."""
     return f"attendee/{attendee}"

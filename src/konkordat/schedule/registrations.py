@@ -44,6 +44,7 @@ from konkordat.schedule.claims import (
     quantity_of,
     seats_in,
     seats_name,
+    session_in,
 )
 from konkordat.schedule.commands import WriteCommand
 from konkordat.schedule.drafts import Draft
@@ -60,7 +61,8 @@ class Registrations:
         self._command = command
         self._view = view
         self._drafts = drafts
-        self._before: dict[str, dict[RecordKey, int]] = {}  # by session: seats by registration
+        # By session: the seats that the command's registrations have before it.
+        self._before: dict[str, dict[RecordKey, int]] | None = None
         self._taken: dict[str, int] = {}  # by session: as the command leaves it, so far
 
     def settle(self) -> Refusal | None:
@@ -165,21 +167,27 @@ class Registrations:
     def _taken_in(self, session: str) -> int:
         """Seats of a session that are taken: by registrations outside the command, and by those counted so far."""
         if session not in self._taken:
-            outside = [n for owner, n in self._held(session).items() if owner not in self._drafts]
-            self._taken[session] = sum(outside)
+            seats = Resource(self._command.tenant, seats_name(session))
+            own = sum(self._held(session).values())
+            self._taken[session] = self._view.taken(seats, *SEATS_TIME) - own
         return self._taken[session]
 
     def _held(self, session: str) -> dict[RecordKey, int]:
-        """Seats by registration before the command. One that is being changed holds its old ones and wants the new: the
-        larger counts."""
-        if session not in self._before:
-            held: dict[RecordKey, int] = {}
-            seats = Resource(self._command.tenant, seats_name(session))
-            for claim in self._view.granted(seats, *SEATS_TIME):
-                owner = claim.id.owner
+        """Seats by registration of the command, before it. One that is being changed holds its old ones and wants the
+        new: the larger counts."""
+        if self._before is None:
+            self._before = self._seats_before()
+        return self._before.get(session, {})
+
+    def _seats_before(self) -> dict[str, dict[RecordKey, int]]:
+        before: dict[str, dict[RecordKey, int]] = {}
+        own = [key for key in self._drafts if key.collection == REGISTRATIONS]
+        for claim in self._view.held(own):
+            session = session_in(claim.resource)
+            if session is not None:
+                held, owner = before.setdefault(session, {}), claim.id.owner
                 held[owner] = max(held.get(owner, 0), claim.quantity)
-            self._before[session] = held
-        return self._before[session]
+        return before
 
     def _values(self, session: str) -> rules.Values | None:
         """The session's groups, as the command leaves it; None if it is not there."""
