@@ -97,6 +97,9 @@ class Seating:
         self._latest: dict[Origin, Hlc] = {}  # of each log, as far as we have it
         self._decider = Decider(domain, self._machine, self._agenda, self._seat_for, self._has)
         self._touched: dict[ClaimId, None] = {}
+        self._plain: dict[
+            ClaimId, Claim
+        ] = {}  # new claims of which the index tells no more than that
         self._rosters: dict[int, Roster] = {}
         self._conflict = False
         self._owed: dict[NodeName, None] = {}  # holders that wait for our acknowledgement
@@ -176,22 +179,20 @@ class Seating:
         """Put on the agenda what the commit's changes of records mean; `frontier` is what the commit makes durable, up
         to here. Before `transactions`."""
         self._machine.reached(frontier)
-        for record in commit.changed_records():
-            spec = self._domain.seat_of(record)
-            if spec is not None:
-                self._establish(spec)
-            if spec is not None or self._domain.owned_resource(record.key) is not None:
-                # It may tell whose the claims are of which nobody knew.
-                self._touched.update(self._agenda.homeless)
+        self._look_at_records(commit)
         book = commit.claims
         for resource in book.resized:
             seat = self._seat_for(resource, commit)
             if seat is not None:
                 self._agenda.place_freed(seat, [resource])
         for id, (old, new) in book.wished.items():
+            self._plain.pop(id, None)
             before = self._seat_for(old.resource, commit) if old is not None else None
             if new is not None:
-                self._wished(id, before, self._seat_for(new.resource, commit))
+                seat = self._seat_for(new.resource, commit)
+                self._wished(id, before, seat)
+                if old is None and id not in self._touched and seat not in (None, ROSTER_SEAT):
+                    self._note_plain(id, new, commit)
                 continue
             self._touched[id] = None
             if before is not None:
@@ -204,6 +205,35 @@ class Seating:
                 self._agenda.let_go(seat, id)
                 self._touched[id] = None
 
+    def _look_at_records(self, commit: Commit) -> None:
+        for record in commit.changed_records():
+            spec = self._domain.seat_of(record)
+            if spec is not None:
+                self._establish(spec)
+            if spec is not None or self._domain.owned_resource(record.key) is not None:
+                # It may tell whose the claims are of which nobody knew.
+                self._touched.update(self._agenda.homeless)
+
+    def _note_plain(self, id: ClaimId, claim: Claim, commit: Commit) -> None:
+        """Most claims are new, are granted as they are, and stay: they need not be looked up again for that."""
+        record = commit.record(id.owner)
+        if record is not None and not self._domain.wanted(record, claim).expires_ms:
+            self._plain[id] = claim
+
+    def _confirm_plainly(self, id: ClaimId, commit: Commit) -> bool:
+        """Tell that a plain claim is confirmed, if it is."""
+        claim = self._plain.get(id)
+        seat = self._seat_of.get(claim.resource) if claim is not None else None
+        if claim is None or seat is None or self._granted_elsewhere(id, seat):
+            return False
+        view = self._machine.state(seat, id, claim.stamp)
+        if view.state is not ClaimState.CONFIRMED:
+            return False
+        del self._plain[id]
+        self._agenda.settled(seat, id)
+        commit.claims.tell(DecidedClaim(view.holds or claim, view.state))
+        return True
+
     def _wished(self, id: ClaimId, before: SeatId | None, seat: SeatId | None) -> None:
         """A claim came or moved."""
         if seat is None:
@@ -212,7 +242,7 @@ class Seating:
         if before is not None and before != seat:
             self._agenda.settled(before, id)
         self._agenda.undecided(seat, id)
-        if self._granted_elsewhere(id, seat) or self._machine.is_told(seat, id):
+        if id in self._granted_by or self._machine.is_told(seat, id):
             self._touched[id] = None  # else the index has it as it is: tentative
 
     def refresh(self, commit: Commit) -> None:
@@ -225,7 +255,8 @@ class Seating:
                     self._agenda.is_free(seat, id)
         if not commit.empty:
             self.knowledge.changed()
-        ids, self._touched = list(self._touched), {}
+        ids = [id for id in self._touched if not self._confirm_plainly(id, commit)]
+        self._touched = {}
         commit.load(dict.fromkeys(id.owner for id in ids))
         commit.claims.know(dict.fromkeys(id.owner for id in ids))
         for id in ids:
@@ -357,6 +388,7 @@ class Seating:
             agenda.undecided(seat, id, asked=not self._is_ruled(seat, claim))
         else:
             agenda.settled(seat, id)
+            self._plain.pop(id, None)
         if state is ClaimState.CONFIRMED:
             place = view.holds or claim
             for other in self._granted_elsewhere(id, seat):
