@@ -17,6 +17,8 @@ CHUNK_OPERATIONS_MAX: Final = (
     200  # of the API's 500: progress is seen, and one chunk's commit stays short
 )
 CHUNK_BYTES_MAX: Final = 700_000  # of the API's 1 MiB, which counts bytes after framing
+# A programme that was held is imported as it was, however long ago; it is the reason that the audit trail shows.
+WHY_OVERRIDDEN: Final = "import of a programme"
 OnProgress = Callable[[ImportProgress], None]
 
 
@@ -29,7 +31,9 @@ def run_import(
     results: list[tuple[UpsertOperation, OperationResult]] = []
     for chunk in _chunks(plan):
         bodies = [_operation(op) for op in chunk]
-        answer = yield from operations.batch(core, bodies, "independent", {"dry_run": dry_run})
+        answer = yield from operations.batch(
+            core, bodies, "independent", {"dry_run": dry_run, "override": WHY_OVERRIDDEN}
+        )
         results += zip(chunk, answer.results, strict=True)
         done += len(chunk)
         if on_progress is not None:

@@ -28,7 +28,7 @@ EDITS_PER_S: Final = 50.0
 QUEUED_EDITS: Final = 25  # on each side of the cut, besides those that are looked at
 SHOWN_REFUSED: Final = 3
 SHOWN_FREE: Final = 3
-CUT_HOLDS_S: Final = 2.5  # on a terminal, so that the lag is seen to grow
+CUT_HOLDS_S: Final = 2.0  # on a terminal, so that the lag is seen to grow
 
 
 class Figures(dict[str, Any]):

@@ -28,7 +28,7 @@ from konkordat.schedule.interchange.plan import ImportPlan, plan_import
 from konkordat.schedule.interchange.programme import Programme
 
 NODES_MIN: Final = 3  # one writes, one is cut off, and one has to hear of both
-BETWEEN_SCENES_S: Final = 1.0  # on a terminal; long enough to read a line
+BETWEEN_SCENES_S: Final = 0.7  # on a terminal; long enough to read a line
 SIGNALLED: Final = 128  # plus the signal's number: the exit code that shells know
 NODES_MAX: Final = 9  # a machine that runs more has better things to do
 
