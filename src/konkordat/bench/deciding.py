@@ -1,4 +1,5 @@
-"""What it costs to decide one more claim on a resource that has few or many granted ones: one node, no network."""
+"""What it costs to decide one more claim on a resource that has few or many granted ones: the machine alone, and a
+whole node. No network."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
+from konkordat.bench.registering import registering_us
 from konkordat.bench.results import Figure, Section, below
 from konkordat.bench.run import Setting
 from konkordat.kernel.claim import Claim, ClaimId, Resource
@@ -26,10 +28,14 @@ ROOM: Final = Resource(Tenant("acme"), "room/1")
 
 
 async def measure_deciding(setting: Setting) -> Section:
-    """The machine that decides, on one resource with 10 and with 10 000 granted claims."""
+    """The machine that decides, and a node, on one resource with 10 and with 10 000 granted claims."""
     setting.say(f"{FEW} and {MANY} granted claims")
     apart = _ratio(partial(_claims, step=MINUTE_MS))
     same = _ratio(partial(_claims, step=0), capacity=2 * MANY)
+    setting.say(f"a node with {FEW} and {MANY} registrations for one session")
+    few_us, many_us = (
+        registering_us(setting.folder / str(present), present, DECIDED) for present in (FEW, MANY)
+    )
     return Section(
         "deciding",
         "Cost of deciding one claim, with few and with many granted ones",
@@ -38,8 +44,12 @@ async def measure_deciding(setting: Setting) -> Section:
             Figure("many_us", f"{MANY} granted", apart[1], "µs"),
             below("ratio", "ratio, one after the other in a room", apart[1] / apart[0], 2.0, "×"),
             below("same_ratio", "ratio, seats of one session", same[1] / same[0], 2.0, "×"),
+            Figure("node_few_us", f"a whole node, {FEW} registrations", few_us, "µs"),
+            Figure("node_many_us", f"a whole node, {MANY} registrations", many_us, "µs"),
+            below("node_ratio", "ratio, a whole node", many_us / few_us, 2.0, "×"),
         ),
-        f"Medians of {DECIDED} decisions by the machine alone, the entry that is written included.",
+        f"Medians of {DECIDED} decisions, by the machine alone, and by a node with a SQLite store: processor time from "
+        "the command to its answer, one registration a commit.",
     )
 
 
