@@ -83,6 +83,7 @@ class Seating:
         rules: Rules = RULES,
     ) -> None:
         started_ms = settings.started_ms
+        self._silent_until_ms = started_ms + settings.seats.takeover_after_ms
         self._store = store
         self._domain = domain
         self._origin = origin
@@ -94,6 +95,8 @@ class Seating:
         self._seat_of: dict[Resource, SeatId] = {}
         # Which seats ever granted a claim a place: one that went to another seat may still have it.
         self._granted_by: dict[ClaimId, dict[SeatId, None]] = {}
+        # Claims of which the index tells a place though the wish is not here yet; looked at again when it is.
+        self._awaited: dict[ClaimId, Stamp] = {}
         self._latest: dict[Origin, Hlc] = {}  # of each log, as far as we have it
         self._decider = Decider(domain, self._machine, self._agenda, self._seat_for, self._has)
         self._touched: dict[ClaimId, None] = {}
@@ -159,7 +162,7 @@ class Seating:
         self, commit: Commit, frontier: Mapping[Origin, int], now_ms: int
     ) -> Iterator[tuple[Change, ...]]:
         """What to write now, in the batch after `frontier`: each a transaction of its own."""
-        if self._conflict:
+        if self._conflict or self._is_silent(now_ms):
             return
         if self._machine.roster.version == 0:
             first = self._first_roster(frontier)
@@ -174,6 +177,17 @@ class Seating:
         for entry in entries:
             self._note(entry, At(self._origin, frontier.get(self._origin, 0) + 1), now_ms)
         yield from entry_changes(entries)
+
+    def _is_silent(self, now_ms: int) -> bool:
+        """Whether we say nothing of our own yet: our disk may be an old copy, which peers would tell us. Not for long,
+        since a seat at home decides although it is cut off."""
+        members = self._machine.roster.members
+        heard = sum(member in self._heard for member in members)
+        return (
+            now_ms < self._silent_until_ms
+            and self._machine.roster.version > 0
+            and (self._origin in members and heard * 2 <= len(members))
+        )
 
     def take_changes(self, commit: Commit, frontier: Mapping[Origin, int]) -> None:
         """Put on the agenda what the commit's changes of records mean; `frontier` is what the commit makes durable, up
@@ -253,6 +267,9 @@ class Seating:
             for id in [id for id in self._agenda.frees.get(seat, ()) if id in touched]:
                 if self._machine.held(seat, id) is None:
                     self._agenda.is_free(seat, id)
+        for id in [id for id, stamp in self._awaited.items() if self._has(stamp)]:
+            del self._awaited[id]
+            self._touched[id] = None
         if not commit.empty:
             self.knowledge.changed()
         ids = [id for id in self._touched if not self._confirm_plainly(id, commit)]
@@ -420,7 +437,8 @@ class Seating:
                 self._keep(seat, id, commit)
                 continue
             self._machine.forget(seat, id)
-            if self._machine.held(seat, id) is not None:
+            held = self._machine.held(seat, id) or self._machine.finally_holds(seat, id)
+            if held is not None:
                 left[seat] = None
         if left:
             self._granted_by[id] = left
@@ -435,6 +453,7 @@ class Seating:
         and might give it again."""
         holds = self._machine.finally_holds(seat, id)
         if holds is not None:
+            self._awaited[id] = holds.stamp
             commit.claims.tell(DecidedClaim(holds, ClaimState.CONFIRMED))
 
     def _granted_elsewhere(self, id: ClaimId, seat: SeatId | None) -> list[SeatId]:
@@ -493,6 +512,8 @@ class Seating:
             self._machine.preset(seat, id, settled)
             if settled.holds is not None:
                 self._granted_by.setdefault(id, {})[seat] = None
+                if not self._has(settled.holds.stamp):
+                    self._awaited[id] = settled.holds.stamp
 
     def _known_seat(self, resource: Resource, records: port.Records) -> SeatId | None:
         """The seat that decides a resource; once known it stays."""

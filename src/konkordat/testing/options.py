@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from konkordat.kernel.seat import Decide
+from konkordat.protocol.seats.patience import TAKEOVER_AFTER_MS, SeatSettings
 from konkordat.testing.randomness import Source
 
 NODES: Final = ("zurich", "geneva", "basel", "lugano", "bern")
@@ -74,12 +75,23 @@ class Options(msgspec.Struct, frozen=True):
     members: int = 0  # so many nodes, the first by name, decide by seats; 0 = nobody does, the earlier keeps its place
     seats: int = 1  # of a tenant, each at home at another node
     decide: str = Decide.MAJORITY.value
+    takeover_ms: int = TAKEOVER_AFTER_MS  # short in most runs, so that seats move often
     deadline_ms: int = 120_000  # for agreement after the last fault
 
     @property
     def homes(self) -> tuple[str, ...]:
         """Where a tenant's seats are at home."""
         return tuple([NODES[(self.seed + n) % self.nodes] for n in range(self.seats)])
+
+    @property
+    def patience(self) -> SeatSettings:
+        """How long members wait before they stand for a seat, in the proportions of production."""
+        whole = SeatSettings()
+        return SeatSettings(
+            self.takeover_ms,
+            whole.rank_step_ms * self.takeover_ms // TAKEOVER_AFTER_MS,
+            whole.election_ms * self.takeover_ms // TAKEOVER_AFTER_MS,
+        )
 
     def text(self) -> str:
         """One line for people."""
@@ -126,6 +138,7 @@ def drawn(
         members=_members(by_seats, count),
         seats=by_seats.choice((1, 1, 2, 3)),
         decide=by_seats.weighted({Decide.MAJORITY.value: 5, Decide.HOME.value: 1}),
+        takeover_ms=by_seats.choice((500, 1_000, TAKEOVER_AFTER_MS)),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -19,15 +20,27 @@ from konkordat.kernel.ids import Collection, Group, NodeName, Origin, RecordId, 
 from konkordat.kernel.policy import Policies, Register
 from konkordat.kernel.record import Record
 from konkordat.protocol import exchange
+from konkordat.protocol.seats.rules import Rules
 from konkordat.replica import admission, claims
 from konkordat.replica import replica as replicas
 from konkordat.replica.commit import Commit
+from konkordat.replica.seating import Seating
 from konkordat.store.memory import Data, MemoryReader, MemoryStore
 from konkordat.store.port import StoreWriteError, WriteSet
 from konkordat.testing import process as processes
 from konkordat.testing.cluster import Cluster
 from konkordat.testing.disk import MemoryDisk, SimulatedStore
 from konkordat.testing.options import Options, drawn
+from konkordat.testing.seats.bugs import (
+    ClosedIntervals,
+    ConfirmsAlone,
+    CountsStrangers,
+    CountsTwice,
+    CutsOneShort,
+    IgnoresTerms,
+    OpensTooEarly,
+    VoterKeepsConfirming,
+)
 from konkordat.testing.sim import Result, run
 from konkordat.wire.batches import open_body, seal
 
@@ -43,7 +56,7 @@ class PlantedBug(msgspec.Struct, frozen=True):
     found_by: tuple[str, ...]  # any of these judges
     plant: Plant
     profile: str = "all"
-    same_millisecond: bool | None = None
+    settings: Mapping[str, Any] = {}  # options that every such run has
 
 
 def replace(stack: ExitStack, owner: Any, name: str, value: Any) -> None:
@@ -63,10 +76,7 @@ def planted(bug: PlantedBug) -> Iterator[None]:
 
 def options_for(bug: PlantedBug, seed: int) -> Options:
     """The options of a seed, such that the bug can show."""
-    options = drawn(seed, profile=bug.profile)
-    if bug.same_millisecond is not None:
-        return msgspec.structs.replace(options, same_millisecond=bug.same_millisecond)
-    return options
+    return msgspec.structs.replace(drawn(seed, profile=bug.profile), **bug.settings)
 
 
 def hunt(bug: PlantedBug, seeds: Sequence[int] = range(SEEDS_MAX)) -> tuple[int, Result] | None:
@@ -342,6 +352,36 @@ def _token_ignored(stack: ExitStack) -> None:
     replace(stack, processes, "covers", lambda _ours, _theirs: True)
 
 
+def _rules(broken: Rules) -> Plant:
+    """The rules of seats with one of them broken; the same that the model must find."""
+
+    def plant(stack: ExitStack) -> None:
+        seating = partial(Seating, rules=broken)
+        replace(stack, replicas, "Seating", seating)
+
+    return plant
+
+
+# Seats that move often, and places that everybody wants.
+_FEUD: Final = {
+    "domain": "trial",
+    "faults": ("split", "isolated", "one way", "pause", "kill", "clogged", "slow"),
+    "nodes": 3,
+    "members": 3,
+    "tenants": 1,
+    "seats": 1,
+    "decide": "majority",
+    "takeover_ms": 500,
+    "window_ms": 1_500,
+    "think_ms": 60,
+    "backlog": 0,
+}
+_CONTESTED: Final[Mapping[str, Any]] = {"profile": "network", "settings": _FEUD}
+_AMONG_STRANGERS: Final[Mapping[str, Any]] = {
+    "profile": "network",
+    "settings": {**_FEUD, "nodes": 5},
+}
+
 BUGS: Final = (
     PlantedBug("acknowledged before durable", ("I2",), _ack_before_durable, "process"),
     PlantedBug("frontier saved before data", ("I1",), _frontier_before_data, "process"),
@@ -352,7 +392,9 @@ BUGS: Final = (
     PlantedBug("clock without bound", ("I9",), _clock_without_bound, "clock"),
     PlantedBug("clock moved by a refused batch", ("I9",), _clock_moved_by_refused, "clock"),
     PlantedBug("clock not persisted", ("I9",), _clock_forgotten, "process"),
-    PlantedBug("tie broken by arrival", ("I1",), _tie_by_arrival, "quiet", True),
+    PlantedBug(
+        "tie broken by arrival", ("I1",), _tie_by_arrival, "quiet", {"same_millisecond": True}
+    ),
     PlantedBug("merge depends on the order", ("I1",), _order_dependent, "quiet"),
     PlantedBug("merge is not idempotent", ("I1",), _applied_again, "quiet"),
     PlantedBug("set order in a digest", ("I1",), _set_order_in_digest, "network"),
@@ -360,8 +402,18 @@ BUGS: Final = (
     PlantedBug("gap jumped", ("I2", "I4", "I11"), _gap_jumped, "network"),
     PlantedBug("unknown field dropped on relay", ("I4", "I12"), _unknown_fields_dropped, "hostile"),
     PlantedBug("only the home node serves", ("I10",), _only_home_serves, "all"),
-    PlantedBug("closed instead of half-open interval", ("I1",), _closed_intervals, "quiet"),
+    PlantedBug(
+        "closed instead of half-open interval", ("I1",), _closed_intervals, "quiet", {"members": 0}
+    ),
     PlantedBug("idempotency key without tenant", ("I6", "I7"), _key_without_tenant, "quiet"),
     PlantedBug("cache key without tenant", ("I6",), _cache_without_tenant, "quiet"),
     PlantedBug("token ignored", ("I5",), _token_ignored, "network"),
+    PlantedBug("confirm by an old holder", ("I3",), _rules(ConfirmsAlone()), **_CONTESTED),
+    PlantedBug("term not checked", ("I3",), _rules(IgnoresTerms()), **_CONTESTED),
+    PlantedBug("vote counted twice", ("I3",), _rules(CountsTwice()), **_CONTESTED),
+    PlantedBug("vote of a non-member", ("I3",), _rules(CountsStrangers()), **_AMONG_STRANGERS),
+    PlantedBug("closed intervals", ("I3",), _rules(ClosedIntervals()), **_CONTESTED),
+    PlantedBug("cut-off one short", ("I3",), _rules(CutsOneShort()), **_CONTESTED),
+    PlantedBug("voter keeps confirming", ("I3",), _rules(VoterKeepsConfirming()), **_CONTESTED),
+    PlantedBug("opened before caught up", ("I3",), _rules(OpensTooEarly()), **_CONTESTED),
 )

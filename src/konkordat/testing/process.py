@@ -38,6 +38,7 @@ from konkordat.store.port import CorruptStoreError, Reader, Store, StoreWriteErr
 from konkordat.testing.clock import SkewedClock
 from konkordat.testing.disk import MemoryDisk, PowerLost
 from konkordat.testing.network import Network
+from konkordat.testing.options import Options
 from konkordat.testing.randomness import Source
 from konkordat.testing.runlog import Log
 from konkordat.testing.timeline import US_PER_MS, Timeline
@@ -66,6 +67,7 @@ class World(Protocol):
     domain: Domain
     policies: Policies
     members: tuple[NodeName, ...] | None
+    options: Options
 
     def stopped(self, process: Process, why: str, unexpected: bool) -> None:
         """A process ended by itself."""
@@ -111,6 +113,7 @@ class Process:
             api_url=f"sim://{self.name}",
             started_ms=self.now_ms(),
             members=self._world.members,
+            seats=self._world.options.patience,
         )
         self.replica = Replica(self.store, self._world.domain, self._world.policies, settings)
         self._codec = Codec(CLUSTER, self.name)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from konkordat.kernel.claim import Claim, ClaimId
 from konkordat.kernel.hlc import Stamp
-from konkordat.kernel.ids import Origin, RecordKey
+from konkordat.kernel.ids import Origin, RecordKey, record_key
 from konkordat.kernel.record import Record
 from konkordat.replica.domain import Domain
 from konkordat.testing.history import Entry
@@ -22,6 +22,7 @@ SYSTEM, SEATS, DECISIONS, ROSTERS = "_system", "seats", "decisions", "rosters"
 HELD = "@held"
 
 Key = tuple[int, str]  # a term and its holder
+Records = Mapping[RecordKey, Record]
 Place = tuple[str, int, int, int]  # resource, from, until, how much
 
 
@@ -70,6 +71,7 @@ class Seat:
             tuple[Term, int]
         ] = []  # terms that count, oldest first, each with its cut-off
         self.ruled: dict[tuple[Any, ...], list[Ruled]] = {}  # final decisions by claim, in order
+        self.pending: dict[tuple[Any, ...], str] = {}  # the last decision by claim, final or not
         self.resources: set[tuple[str, str]] = set()  # that it ever decided of
         self.void = 0  # decisions that do not count
 
@@ -99,6 +101,8 @@ class Seat:
             upto = cutoff if number < final_from else min(cutoff, term.final_upto)
             counted += sum(seq <= cutoff for seq, _ in term.rulings)
             for seq, ruling in term.rulings:
+                if seq <= cutoff and ruling["verdict"] != "denied":
+                    self.pending[_id(ruling["claim"]["id"])] = ruling["verdict"]
                 if seq <= upto:
                     self.ruled.setdefault(_id(ruling["claim"]["id"]), []).append(
                         _ruled(seq, ruling)
@@ -114,6 +118,10 @@ class Seat:
                 return None
             chain.append((earlier, link["cutoff"]))
         return chain
+
+    def is_letting_go(self, claim: tuple[Any, ...]) -> bool:
+        """True if it was decided, though not finally, that the claim has no place any more."""
+        return self.pending.get(claim) == "freed"
 
     def last(self, claim: tuple[Any, ...]) -> Ruled | None:
         """The decision that answers its latest wish: who loses the place kept in a denied move stays denied."""
@@ -165,11 +173,28 @@ def rosters_of(entries: Iterable[Entry]) -> list[tuple[Origin, ...]]:
     return [tuple(json.loads(members)) for members in sorted(said)]
 
 
-def index_of(
-    records: Mapping[RecordKey, Record], seats: Mapping[str, Seat], domain: Domain
-) -> dict[ClaimId, Row]:
-    """What a node with these records and seats tells of each claim."""
-    index: dict[ClaimId, Row] = {}
+class Log:
+    """What a node has: its records, and what its logs say of seats, to the latest stamp of each."""
+
+    def __init__(
+        self, entries: Iterable[Entry], frontier: Mapping[Origin, int], records: Records
+    ) -> None:
+        listed = list(entries)
+        self.seats = seats_of(listed, frontier)
+        self.records = records
+        self._latest: dict[Origin, int] = {}
+        for entry in listed:
+            stamp = entry.stamp
+            self._latest[stamp.origin] = max(self._latest.get(stamp.origin, 0), stamp.hlc)
+
+    def has(self, stamp: Stamp) -> bool:
+        return self._latest.get(stamp.origin, 0) >= stamp.hlc
+
+
+def index_of(log: Log, domain: Domain) -> dict[ClaimId, Row]:
+    """What a node with this log tells of each claim."""
+    records, seats = log.records, log.seats
+    index = _on_their_way(log)
     decides = {r: name for name, seat in seats.items() for r in seat.resources}
     for record in records.values():
         for claim in domain.claims(record):
@@ -184,6 +209,25 @@ def index_of(
                 part = ClaimId(claim.id.owner, claim.id.part + HELD)
                 index[part] = Row("confirmed", held[0].stamp, held[0].place)
     return index
+
+
+def _on_their_way(log: Log) -> dict[ClaimId, Row]:
+    """Places that were given to wishes which are not here."""
+    index = {}
+    for seat in log.seats.values():
+        for claim in seat.ruled:
+            holds = seat.holds(claim)
+            if holds is not None and not log.has(holds.stamp):
+                *key, part = claim
+                id = ClaimId(record_key(*key), part)
+                index[id] = Row("confirmed", holds.stamp, holds.place)
+    return index
+
+
+def may_lack(log: Log, id: ClaimId) -> bool:
+    """True of a place that its owner let go and that is not finally free: who starts anew does not tell it any more."""
+    own = _id([id.owner, id.part.removesuffix(HELD)])
+    return id.part.endswith(HELD) and any(s.is_letting_go(own) for s in log.seats.values())
 
 
 def _seat_name(

@@ -77,6 +77,23 @@ def test_a_new_holder_that_was_started_anew_still_knows_such_a_place() -> None:
         assert states(table, name, "a") == {"slot": ClaimState.CONFIRMED}
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_place_given_to_a_wish_that_came_and_went_is_not_told_for_ever(restarted: bool) -> None:
+    """Who heard of the decision first told the place as taken for good, and refused it to everybody."""
+    table = four()
+    gone = booked_through_zurich_alone(table, "a")
+    if restarted:
+        table["geneva"].start()
+    table.nodes |= gone
+    table.write("lugano", Remove(booking("a")))
+    table.lose("lugano", "geneva")
+    table.lose("lugano", "bern")
+    table.settle(3_000)
+    for name in MEMBERS:
+        assert states(table, name, "a") == {}
+    assert isinstance(table.write("geneva", Book(booking("b"), ROOM, 0, 10)), Accepted)
+
+
 @pytest.mark.xfail(
     strict=True, reason="the index keeps places whose wish is not here, and not yet denials"
 )
