@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -17,7 +18,7 @@ from msgspec import structs
 
 from konkordat import __version__
 from konkordat.api.gate import NodeStatus, NodeStopped, Overloaded, PeerStatus
-from konkordat.kernel.claim import ClaimId
+from konkordat.kernel.claim import ClaimId, DecidedClaim
 from konkordat.kernel.frontier import covers, distance
 from konkordat.kernel.hlc import ms_of
 from konkordat.kernel.ids import NodeName, Origin, node_of, uuid7
@@ -54,6 +55,13 @@ class _Waiter(msgspec.Struct, eq=False):
 
     frontier: Mapping[Origin, int]
     reached: asyncio.Future[bool]
+
+
+def is_decision(told: DecidedClaim) -> bool:
+    """True for what a decision made final; not for a place from before, or for what takes nothing."""
+    if is_open(told) or not told.claim.quantity:
+        return False
+    return not told.claim.id.part.endswith(HELD)
 
 
 class NodeGate:
@@ -233,12 +241,10 @@ class NodeGate:
             if origin != own:
                 metrics.delay.observe(max(0, now_ms - ms_of(stamp.hlc)) / 1e3)
         metrics.displaced.inc(sum(1 for c in committed.claims if c.state == "displaced"))
-        for decided in committed.claims:
-            if is_open(decided) or not decided.claim.quantity:
-                continue
-            if decided.claim.id.part.endswith(HELD):
-                continue  # a place from before, not a decision
-            metrics.decided.labels(decided.state.value).inc()
+        made = [d for d in committed.claims if is_decision(d)]
+        for state, count in Counter([d.state for d in made]).items():
+            metrics.decided.labels(state.value).inc(count)
+        for decided in made:
             stamp = decided.claim.stamp
             if stamp.origin == own:
                 metrics.decision_seconds.observe(max(0, now_ms - ms_of(stamp.hlc)) / 1e3)

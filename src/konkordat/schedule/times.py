@@ -82,8 +82,18 @@ def zone(name: str) -> ZoneInfo | UnknownTimeZone:
     return _load_zone(name) if name in _zone_names() else UnknownTimeZone(name)
 
 
+_CACHED_CHARS_MAX: Final = 80
+
+
 def to_utc_ms(local_time: str, time_zone: str, fold: int = 0) -> int | TimeRefusal:
     """Wall time (``2027-06-01T09:00``) in a zone as UTC milliseconds, or why it is none."""
+    kept = len(local_time) + len(time_zone) <= _CACHED_CHARS_MAX
+    return (_to_utc_ms if kept else _to_utc_ms.__wrapped__)(local_time, time_zone, fold)
+
+
+# Sessions of a programme begin at few different times. What a hostile peer makes longer is not kept.
+@lru_cache(maxsize=4_096)
+def _to_utc_ms(local_time: str, time_zone: str, fold: int) -> int | TimeRefusal:
     found = zone(time_zone)
     if isinstance(found, UnknownTimeZone):
         return found
