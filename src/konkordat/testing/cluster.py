@@ -78,6 +78,7 @@ class Cluster:
             for name in self.names
         }
         self._blocked: set[NodeName] = set()
+        self._holders: dict[str, tuple[int, Origin]] = {}
         self._joined = {(a, b): False for a in self.names for b in self.names if a != b}
         for process in self.processes.values():
             self.recorder.watch(process)
@@ -98,6 +99,14 @@ class Cluster:
             process.disk.mint(process.clock.machine_ms(self.timeline.now_ms))
         self.links_changed()
         self.start_later(process, self._source.randint(1, 1_000_000))
+
+    def opened(self, seat: str, term: int, holder: Origin) -> None:
+        """A process tells who holds a seat; late tellings of earlier terms change nothing."""
+        self._holders[seat] = max(self._holders.get(seat, (0, holder)), (term, holder))
+
+    def holds(self, origin: Origin) -> frozenset[str]:
+        """The seats that this origin holds, as far as anybody told."""
+        return frozenset(seat for seat, (_, holder) in self._holders.items() if holder == origin)
 
     def request_key(self, tenant: str, credential: str, request: str) -> str:
         """What an idempotency key is remembered by; as the API scopes it."""

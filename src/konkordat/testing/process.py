@@ -33,6 +33,7 @@ from konkordat.replica.messages import (
     Tick,
 )
 from konkordat.replica.replica import Replica
+from konkordat.replica.seat_log import DECISIONS
 from konkordat.replica.settings import TICK_MS, ReplicaSettings
 from konkordat.store.port import CorruptStoreError, Reader, Store, StoreWriteError
 from konkordat.testing.clock import SkewedClock
@@ -72,6 +73,12 @@ class World(Protocol):
     def stopped(self, process: Process, why: str, unexpected: bool) -> None:
         """A process ended by itself."""
 
+    def opened(self, seat: str, term: int, holder: Origin) -> None:
+        """A process tells who holds a seat."""
+
+    def holds(self, origin: Origin) -> frozenset[str]:
+        """The seats that this origin holds, as far as anybody told."""
+
 
 class Process:
     """One node."""
@@ -98,6 +105,7 @@ class Process:
         self._busy_until_us = 0
         self._ticking = False  # a tick waits in the inbox
         self._stopped_midway: list[list[Effect]] = []  # committed, and paused before it was told
+        self._held_seats: frozenset[str] = frozenset()  # when it was paused
 
     # Life ----------------------------------------------------------------------------------------
 
@@ -136,9 +144,12 @@ class Process:
     def pause(self) -> None:
         """As SIGSTOP does: nothing happens, what arrives waits."""
         self.paused = True
+        self._held_seats = self._world.holds(self.disk.origin)
 
     def resume(self) -> None:
         self.paused = False
+        if self._held_seats - self._world.holds(self.disk.origin):
+            self._world.seen["holder back from a pause, and followed"] += 1
         midway, self._stopped_midway = self._stopped_midway, []
         for effects in midway:
             self._perform(self._life, effects)
@@ -272,6 +283,8 @@ class Process:
     def _perform(self, life: int, effects: list[Effect]) -> None:
         if life != self._life:
             self._world.seen["died between commit and answer"] += 1
+            if any(isinstance(e, Committed) and _decides(e) for e in effects):
+                self._world.seen["holder died between decision and answer"] += 1
             return
         if self.paused:
             self._world.seen["paused between commit and answer"] += 1
@@ -293,6 +306,8 @@ class Process:
                     self._world.seen[event] += 1
                     told = " ".join(f"{k}={v}" for k, v in fields.items())
                     self._world.log.line(self.name, f"{level} {event} {told}")
+                    if event == "seat_opened":
+                        self._world.opened(**fields)
                 case _:
                     assert_never(effect)
 
@@ -302,3 +317,8 @@ class Process:
         for name in names:
             if name != self.name and (self.name, name) in network.lines:
                 network.send(self.name, name, frame)
+
+
+def _decides(committed: Committed) -> bool:
+    """True for a commit with decisions of the node's own."""
+    return any(entry.key.collection == DECISIONS for entry in committed.entries)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from konkordat.kernel.claim import Claim
 from konkordat.kernel.digest import EVERYTHING, Summary
 from konkordat.kernel.hlc import Stamp
 from konkordat.kernel.ids import NodeName, Origin
@@ -16,6 +18,8 @@ from konkordat.testing.process import INBOX_MESSAGES_MAX, Process
 if TYPE_CHECKING:
     from konkordat.testing.cluster import Cluster
 
+WISHES_KEPT = 20  # to be compared with a new one
+
 
 class Recorder:
     """Knows what each disk holds by what was committed to it, not by asking the replica."""
@@ -24,6 +28,7 @@ class Recorder:
         self._cluster = cluster
         self._frontiers: dict[str, dict[Origin, int]] = {}
         self._roots: dict[str, Summary] = {}
+        self._wishes: deque[tuple[NodeName, Claim]] = deque(maxlen=WISHES_KEPT)
 
     def watch(self, process: Process) -> None:
         """From now on, every commit of this node is written down."""
@@ -61,6 +66,7 @@ class Recorder:
             root = root.minus(made.before).plus(made.after)
         self._frontiers[process.name], self._roots[process.name] = frontier, root
         cluster = self._cluster
+        self._asked_apart(process, write)
         cluster.history.append(
             past.Wrote(
                 cluster.timeline.now_us,
@@ -77,6 +83,22 @@ class Recorder:
         )
         told = " ".join(f"{b.origin}:{b.seq}" for b in batches)
         cluster.log.line(process.name, f"commits {told} digest {root.text()}")
+
+    def _asked_apart(self, process: Process, write: WriteSet) -> None:
+        """Note wishes for a place that another node, which cannot be reached, was just asked for too."""
+        own = process.disk.origin
+        for claim in [d.claim for d in write.claims]:
+            if claim.stamp.origin != own or not claim.quantity or claim.stamp.hlc < write.hlc:
+                continue
+            for name, other in self._wishes:
+                both = other.resource == claim.resource and other.overlaps(claim)
+                if both and other.id != claim.id and self._is_cut_off(process.name, name):
+                    self._cluster.seen["same place asked on both sides of a partition"] += 1
+            self._wishes.append((process.name, claim))
+
+    def _is_cut_off(self, here: NodeName, there: NodeName) -> bool:
+        network = self._cluster.network
+        return here != there and not network.connected(here, there)
 
     def finish(self) -> None:
         """Write down what every node has in the end, and how full what is bounded has been."""

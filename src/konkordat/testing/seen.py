@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from itertools import combinations
 from typing import Final
 
+from konkordat.kernel.claim import ClaimId, ClaimState, DecidedClaim
 from konkordat.kernel.frontier import Frontier
 from konkordat.kernel.ids import NodeName, Origin
-from konkordat.testing.history import Entry, History, Started, Wrote
+from konkordat.testing.history import Constituted, Entry, History, Started, Wrote
 from konkordat.testing.history import Final as FinalState
 from konkordat.testing.oracle import entries_of
+from konkordat.testing.rulings import HELD, seats_of
 
 NEIGHBOURS: Final = 5  # writes of one group that are compared with each other, in order of stamps
 
@@ -54,6 +56,14 @@ REQUIRED: Final = (
     "lost",
     "reordered",
     "repeated",
+    "seat taken over",
+    "void decision",
+    "holder back from a pause, and followed",
+    "holder died between decision and answer",
+    "same place asked on both sides of a partition",
+    "move denied",
+    "waiting list moved up",
+    "expired claim",
 )
 
 
@@ -71,7 +81,38 @@ def situations(history: History) -> Counter[str]:
     )
     seen["late edit of a deleted record"] = _late_edits(trail)
     _concurrency(trail, made_on(history), seen)
+    _seats(trail, fullest.frontier, seen)
+    _told_of_claims(history, seen)
     return seen
+
+
+def _seats(trail: Iterable[Entry], frontier: Frontier, seen: Counter[str]) -> None:
+    """What the log tells of seats."""
+    for seat in seats_of(trail, frontier).values():
+        lasts = [(term.holder, term.last) for term in seat.terms.values() if term.last is not None]
+        seen["seat taken over"] += sum(last["holder"] != holder for holder, last in lasts)
+        seen["void decision"] += seat.void
+
+
+def _told_of_claims(history: History, seen: Counter[str]) -> None:
+    """What became of claims, as commits told it."""
+    if not any(isinstance(h, Constituted) for h in history):
+        return
+    before: dict[tuple[NodeName, ClaimId], DecidedClaim] = {}
+    for wrote in [h for h in history if isinstance(h, Wrote)]:
+        told = {decided.claim.id: decided for decided in wrote.claims}
+        for id, now in told.items():
+            seen["expired claim"] += now.state is ClaimState.EXPIRED
+            kept = ClaimId(id.owner, id.part + HELD)
+            was = before.get((wrote.node, id))
+            if now.state is ClaimState.DISPLACED:
+                seen["move denied"] += kept in told or (wrote.node, kept) in before
+            elif was is not None and was.state is ClaimState.DISPLACED:
+                again = was.claim.stamp == now.claim.stamp and now.state is ClaimState.CONFIRMED
+                seen["waiting list moved up"] += again
+            before[wrote.node, id] = now
+        for id in wrote.gone:
+            before.pop((wrote.node, id), None)
 
 
 def made_on(history: History) -> dict[tuple[Origin, int], Frontier]:
