@@ -87,6 +87,16 @@ class NodeMetrics:
             ["reason"],
             registry=registry,
         )
+        self.journal = Counter(
+            "konkordat_journal_events",
+            "Events of the replica's journal: quarantines, mismatches, repairs, peers.",
+            ["event"],
+            registry=registry,
+        )
+        self._count_claims(registry)
+
+    def _count_claims(self, registry: CollectorRegistry) -> None:
+        """What becomes of claims, and who decides."""
         self.displaced = Counter(
             "konkordat_claims_displaced", "Claims that lost their place.", registry=registry
         )
@@ -105,12 +115,6 @@ class NodeMetrics:
         self.takeovers = Counter(
             "konkordat_seat_takeovers",
             "Terms after a seat's first that this node opened.",
-            registry=registry,
-        )
-        self.journal = Counter(
-            "konkordat_journal_events",
-            "Events of the replica's journal: quarantines, mismatches, repairs, peers.",
-            ["event"],
             registry=registry,
         )
 

@@ -7,6 +7,7 @@ fingerprints of all records once a part is small. Bytes and rows read grow with 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
@@ -114,3 +115,10 @@ class Comparison:
         return tuple(
             [k for k in sorted(ours.keys() | theirs.keys()) if ours.get(k) != theirs.get(k)]
         )
+
+
+def first_id(origin: Origin) -> int:
+    """Ids of an origin's comparisons begin at a number that no other origin's are near, so an answer cannot be taken
+    for a question."""
+    digest = hashlib.blake2b(origin.encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") << 24

@@ -6,18 +6,16 @@ and only then returns effects. So whatever leaves a node is durable there, by co
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final, assert_never
 
-from konkordat.kernel.change import Transaction
 from konkordat.kernel.digest import Summary
 from konkordat.kernel.frontier import distance
 from konkordat.kernel.hlc import Hlc, observe, too_far_ahead
 from konkordat.kernel.ids import NodeName, Origin, node_of
 from konkordat.kernel.policy import Policies
 from konkordat.kernel.seat import At
-from konkordat.protocol.comparison import FETCH_MAX, Comparison
+from konkordat.protocol.comparison import FETCH_MAX, Comparison, first_id
 from konkordat.protocol.exchange import Exchange
 from konkordat.protocol.peers import Peers
 from konkordat.replica.admission import Admission, OwnHistoryLostError
@@ -38,7 +36,6 @@ from konkordat.replica.messages import (
     Tick,
 )
 from konkordat.replica.rosters import Governed
-from konkordat.replica.seat_log import is_entries
 from konkordat.replica.seat_notes import journaled
 from konkordat.replica.seating import Seating
 from konkordat.replica.settings import DATA_FORMAT, HEARTBEAT_MS, ReplicaSettings
@@ -86,16 +83,17 @@ class Replica:
         self._root: Summary = book.root
         self._peers = Peers()
         self._exchange = Exchange(self._peers)
-        self._comparison = Comparison(_first_comparison_id(book.origin))
+        self._comparison = Comparison(first_id(book.origin))
         self._admission = Admission(self._exchange, settings.ahead_ms_max)
         governed = Governed(domain)
         self._domain = governed
-        self._local = LocalWrites(store, governed, book.origin, self._said)
         self._sums = Sums()
         self._seating = None
         if settings.members is not None:
             self._seating = Seating(store, governed, book.origin, settings)
             governed.situation = self._seating.knowledge
+        told = self._seating.said if self._seating is not None else None
+        self._local = LocalWrites(store, governed, book.origin, told)
         self._fenced = False
         self._stopping = False
         self._beat_at_ms = 0
@@ -216,11 +214,6 @@ class Replica:
             entries = seating.transactions(commit, frontier, commit.now_ms)
             self._local.write_own(entries, made, commit, frontier, heads)
         seating.refresh(commit)
-
-    def _said(self, transaction: Transaction, at: At) -> None:
-        """What an operator says of seats by a command stands in our log like what peers say."""
-        if self._seating is not None and any(map(is_entries, transaction.changes)):
-            self._seating.admitted(transaction, at)
 
     def _tell_seating(self, now_ms: int) -> None:
         """Let holders know at once that we have what they decided; they wait for it."""
@@ -503,11 +496,3 @@ JOINING_BEHIND: Final = 500  # batches; under load some are always on their way
 def _bodies(input_: Received) -> tuple[bytes, ...]:
     message = input_.message
     return message.bodies if isinstance(message, Push | Page) else ()
-
-
-def _first_comparison_id(origin: Origin) -> int:
-    """Ids of comparisons begin at a number that no other origin's are near, so an answer cannot be taken for a
-    question.
-    """
-    digest = hashlib.blake2b(origin.encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big") << 24

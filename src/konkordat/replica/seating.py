@@ -12,25 +12,20 @@ All of it becomes durable with the one commit, so whatever is answered is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from konkordat.kernel.change import Change, Transaction
 from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
 from konkordat.kernel.hlc import Hlc, Stamp
 from konkordat.kernel.ids import NodeName, Origin, node_of, valid_record_id
-from konkordat.kernel.record import Record
 from konkordat.kernel.seat import (
     At,
     Decision,
     Entry,
     Opening,
-    Request,
-    Roster,
     SeatId,
     SeatSpec,
     UnreadableEntry,
     Verdict,
-    Wish,
 )
 from konkordat.protocol.seats.machine import Seats
 from konkordat.protocol.seats.rules import RULES, Rules
@@ -40,10 +35,10 @@ from konkordat.replica.claims import HELD, held_id
 from konkordat.replica.commit import Commit
 from konkordat.replica.deciding import Decider, wish_of
 from konkordat.replica.domain import Domain
+from konkordat.replica.membership import NO_ROSTER, Membership
 from konkordat.replica.recall import Records, settled_claims
-from konkordat.replica.rosters import ROSTER_SEAT, decided_before, proposed, refusal_of_change
+from konkordat.replica.rosters import ROSTER_SEAT, decided_before
 from konkordat.replica.seat_log import (
-    MEMBERS,
     decisions_since,
     elections_before,
     entries_in,
@@ -57,18 +52,12 @@ from konkordat.replica.seat_log import (
 from konkordat.replica.seat_notes import (
     Note,
     Opened,
-    RosterChanged,
-    RosterConflict,
-    RosterRefused,
     Unreadable,
 )
 from konkordat.replica.settings import ReplicaSettings
 from konkordat.replica.situation import Knowledge
 from konkordat.replica.status import SeatingView
 from konkordat.store.port import Reader
-
-# In force until the first roster is known: nobody is a member, so nobody votes, stands or decides.
-NO_ROSTER: Final = Roster(0, (Origin("nobody.0"),))
 
 
 class Seating:
@@ -87,7 +76,6 @@ class Seating:
         self._store = store
         self._domain = domain
         self._origin = origin
-        self._members = tuple(sorted(settings.members or ()))
         self._heard: dict[Origin, int] = {origin: started_ms}
         self._frontiers: dict[Origin, Mapping[Origin, int]] = {}  # as members last told
         self._machine = Seats(origin, NO_ROSTER, settings.seats, started_ms, rules)
@@ -103,8 +91,6 @@ class Seating:
         self._plain: dict[
             ClaimId, Claim
         ] = {}  # new claims of which the index tells no more than that
-        self._rosters: dict[int, Roster] = {}
-        self._conflict = False
         self._owed: dict[NodeName, None] = {}  # holders that wait for our acknowledgement
         self.notes: list[Note] = []
         self.opened_ms: dict[tuple[SeatId, int], int] = {}
@@ -116,7 +102,19 @@ class Seating:
             self.opened_ms,
             settings.seats.takeover_after_ms,
         )
+        self._membership = Membership(
+            origin,
+            settings.members or (),
+            self._machine,
+            self._agenda,
+            self.knowledge,
+            self.notes,
+        )
         self._rebuild()
+
+    @property
+    def _conflict(self) -> bool:
+        return self._membership.conflict
 
     def view(self, now_ms: int) -> SeatingView:
         """All seats, for other threads."""
@@ -144,7 +142,12 @@ class Seating:
             if is_entries(change):
                 self._take(change, at, transaction.hlc >> 16)
             elif is_roster(change.key):
-                self._say_roster(roster_in(change.key.id, change.fields), at)
+                self._membership.said(roster_in(change.key.id, change.fields), at)
+
+    def said(self, transaction: Transaction, at: At) -> None:
+        """What an operator says of seats by a command here stands in our log like what peers say."""
+        if any(map(is_entries, transaction.changes)):
+            self.admitted(transaction, at)
 
     def _take(self, change: Change, at: At, at_ms: int) -> None:
         try:
@@ -164,13 +167,12 @@ class Seating:
         """What to write now, in the batch after `frontier`: each a transaction of its own."""
         if self._conflict or self._is_silent(now_ms):
             return
-        if self._machine.roster.version == 0:
-            first = self._first_roster(frontier)
-            if first is not None:
-                yield (roster_change(first),)
-                self._learn(first)
+        first = self._membership.first(self._frontiers, frontier)
+        if first is not None:
+            yield (roster_change(first),)
+            self._membership.learn(first)
         entries: list[Entry] = self._machine.due(now_ms, self._heard)
-        decided = self._deny_unfit(commit, now_ms) + self._decider.decide(commit)
+        decided = self._membership.deny_unfit(commit) + self._decider.decide(commit)
         if decided:
             # What needs nobody else's acknowledgement is final with the commit that decides it.
             entries += [*decided, *self._machine.due(now_ms, self._heard)]
@@ -299,66 +301,6 @@ class Seating:
     def _seat_for(self, resource: Resource, commit: Commit) -> SeatId | None:
         return self._known_seat(resource, commit.record)
 
-    def _first_roster(self, frontier: Mapping[Origin, int]) -> Roster | None:
-        """The roster that configuration names, once all are there and we know all that they know. One of them says
-        it."""
-        if not self._members or node_of(self._origin) != self._members[0]:
-            return None
-        origins = {node_of(o): o for o in (*self._frontiers, self._origin)}
-        if any(member not in origins for member in self._members):
-            return None
-        told = self._frontiers.values()
-        if any(frontier.get(o, 0) < seq for seen in told for o, seq in seen.items()):
-            return None
-        return Roster(1, tuple(sorted(origins[member] for member in self._members)))
-
-    def _say_roster(self, roster: Roster | None, at: At) -> None:
-        """Only the first roster is said; what follows is decided."""
-        if roster is not None and roster.version == 1:
-            self._learn(roster)
-        else:
-            self.notes.append(RosterRefused("roster_not_decided", roster, at.origin))
-
-    def _deny_unfit(self, commit: Commit, now_ms: int) -> list[Decision]:
-        """Proposals of rosters that may not follow the present one, as long as it is ours to decide."""
-        if ROSTER_SEAT not in self._machine.ids or not self._machine.deciding(ROSTER_SEAT):
-            return []
-        decisions: list[Decision] = []
-        for id in self._agenda.open.get(ROSTER_SEAT, {}):
-            record = commit.record(id.owner)
-            roster = proposed(record) if record is not None else None
-            wish = wish_of(self._domain, id, commit)
-            if record is None or roster is None or wish is None:
-                continue
-            why = refusal_of_change(roster.version, roster.members, self.knowledge, now_ms)
-            if why is not None:
-                request = Request((Wish(wish[0]),))
-                denied = self._machine.decide(ROSTER_SEAT, [request], {})
-                if denied:
-                    by = record.fields[MEMBERS].stamp.origin
-                    self.notes.append(RosterRefused(why.code, roster, by))
-                decisions += denied
-        return decisions
-
-    def _learn(self, roster: Roster | None) -> None:
-        if roster is None or self._conflict:
-            return
-        self.knowledge.changed()
-        known = self._rosters.setdefault(roster.version, roster)
-        if known != roster:
-            # Two nodes were told different members. Going on could let two majorities decide one place.
-            self._conflict = True
-            self.notes.append(RosterConflict(roster.version, known.members, roster.members))
-        elif roster.version > self._machine.roster.version:
-            self._machine.roster_changed(roster)
-
-    def _learn_decided(self, record: Record | None) -> None:
-        """A proposal has the version, finally."""
-        roster = proposed(record) if record is not None else None
-        if roster is not None and roster.version not in self._rosters:
-            self._learn(roster)
-            self.notes.append(RosterChanged(roster.version, roster.members))
-
     def _note(self, entry: Entry, at: At, at_ms: int) -> None:
         if isinstance(entry, Opening):
             self.opened_ms[(entry.seat, entry.term)] = at_ms
@@ -398,7 +340,7 @@ class Seating:
             return  # nobody decides it, or nobody knows who does: laid down as it is
         view = self._machine.state(seat, id, claim.stamp)
         if seat == ROSTER_SEAT and view.holds is not None:
-            self._learn_decided(commit.record(id.owner))
+            self._membership.decided(commit.record(id.owner))
         holds = view.holds or self._held_elsewhere(id, seat)
         state, place, expires_ms = view.state, claim, wanted.expires_ms
         if state is ClaimState.TENTATIVE:
@@ -477,11 +419,7 @@ class Seating:
 
     def _rebuild(self) -> None:
         """The machine and the agenda, from what is in the store."""
-        for roster in rosters_before(self._store):
-            if roster.version == 1:
-                self._learn(roster)
-        for roster in decided_before(self._store):
-            self._learn(roster)
+        self._membership.recall(rosters_before(self._store), decided_before(self._store))
         records = Records(self._store)
         for said in elections_before(self._store):
             self._machine.applied(said.entry, said.at)

@@ -1,0 +1,109 @@
+"""Which rosters a node knows, and who may say one: the first is configuration's, what follows is decided by a seat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from konkordat.kernel.ids import NodeName, Origin, node_of
+from konkordat.kernel.record import Record
+from konkordat.kernel.seat import At, Decision, Request, Roster, Wish
+from konkordat.protocol.seats.machine import Seats
+from konkordat.replica.agenda import Agenda
+from konkordat.replica.commit import Commit
+from konkordat.replica.rosters import ROSTER_SEAT, claim_of, proposed, refusal_of_change
+from konkordat.replica.seat_log import MEMBERS
+from konkordat.replica.seat_notes import Note, RosterChanged, RosterConflict, RosterRefused
+from konkordat.replica.situation import Knowledge
+
+# In force until the first roster is known: nobody is a member, so nobody votes, stands or decides.
+NO_ROSTER: Final = Roster(0, (Origin("nobody.0"),))
+
+
+class Membership:
+    """Tells the machine of rosters. Used within a commit."""
+
+    def __init__(
+        self,
+        me: Origin,
+        first: Sequence[NodeName],
+        machine: Seats,
+        agenda: Agenda,
+        knowledge: Knowledge,
+        notes: list[Note],
+    ) -> None:
+        """`first` are the names in the configuration."""
+        self._me = me
+        self._first = tuple(sorted(first))
+        self._machine = machine
+        self._agenda = agenda
+        self._knowledge = knowledge
+        self._notes = notes
+        self._known: dict[int, Roster] = {}
+        self.conflict = False
+
+    def first(
+        self, told: Mapping[Origin, Mapping[Origin, int]], frontier: Mapping[Origin, int]
+    ) -> Roster | None:
+        """The roster that configuration names, once all are there and we know all that they `told` they know. One of
+        them says it."""
+        if self._machine.roster.version or self._first[:1] != (node_of(self._me),):
+            return None
+        origins = {node_of(o): o for o in (*told, self._me)}
+        if any(member not in origins for member in self._first):
+            return None
+        if any(frontier.get(o, 0) < seq for seen in told.values() for o, seq in seen.items()):
+            return None
+        return Roster(1, tuple(sorted(origins[member] for member in self._first)))
+
+    def said(self, roster: Roster | None, at: At) -> None:
+        """Somebody says a roster. Only the first is said; what follows is decided."""
+        if roster is not None and roster.version == 1:
+            self.learn(roster)
+        else:
+            self._notes.append(RosterRefused("roster_not_decided", roster, at.origin))
+
+    def recall(self, said: Iterable[Roster], decided: Iterable[Roster]) -> None:
+        """At a start: what was said and decided before."""
+        for roster in (*(roster for roster in said if roster.version == 1), *decided):
+            self.learn(roster)
+
+    def decided(self, record: Record | None) -> None:
+        """A proposal has its version, finally."""
+        roster = proposed(record) if record is not None else None
+        if roster is not None and self._known.get(roster.version) != roster:
+            self.learn(roster)
+            self._notes.append(RosterChanged(roster.version, roster.members))
+
+    def learn(self, roster: Roster) -> None:
+        """A roster is in force from here on, unless a later one is."""
+        if self.conflict:
+            return
+        self._knowledge.changed()
+        known = self._known.setdefault(roster.version, roster)
+        if known != roster:
+            # Two nodes were told different members. Going on could let two majorities decide one place.
+            self.conflict = True
+            self._notes.append(RosterConflict(roster.version, known.members, roster.members))
+        elif roster.version > self._machine.roster.version:
+            self._machine.roster_changed(roster)
+
+    def deny_unfit(self, commit: Commit) -> list[Decision]:
+        """Proposals that may not follow the present roster, as long as it is ours to decide."""
+        machine = self._machine
+        if ROSTER_SEAT not in machine.ids or not machine.deciding(ROSTER_SEAT):
+            return []
+        decisions: list[Decision] = []
+        for id in self._agenda.open.get(ROSTER_SEAT, {}):
+            record = commit.record(id.owner)
+            roster = proposed(record) if record is not None else None
+            claim = claim_of(record) if record is not None else None
+            if record is None or roster is None or claim is None:
+                continue
+            why = refusal_of_change(roster.version, roster.members, self._knowledge, commit.now_ms)
+            denied = why and machine.decide(ROSTER_SEAT, [Request((Wish(claim),))], {})
+            if why and denied:
+                by = record.fields[MEMBERS].stamp.origin
+                self._notes.append(RosterRefused(why.code, roster, by))
+                decisions += denied
+        return decisions
