@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from konkordat.kernel.change import (
     NO_HASH,
@@ -12,9 +12,10 @@ from konkordat.kernel.change import (
     SealedBatch,
     Transaction,
 )
+from konkordat.kernel.claim import DecidedClaim
 from konkordat.kernel.hlc import Hlc, Stamp, hlc_at
 from konkordat.kernel.ids import Group, NodeName, Origin, RecordKey
-from konkordat.testing.domain import TrialDomain, item
+from konkordat.testing.domain import item
 from konkordat.testing.history import (
     Agreed,
     Asked,
@@ -29,7 +30,7 @@ from konkordat.testing.history import (
     Told,
     Wrote,
 )
-from konkordat.testing.oracle import decisions_of, entries_of, records_of, root_of
+from konkordat.testing.oracle import entries_of, records_of, root_of
 from konkordat.wire.batches import seal
 
 ZURICH, BERN = NodeName("zurich"), NodeName("bern")
@@ -72,7 +73,12 @@ def batch(
     return seal(Batch(origin, seq, previous, (transaction,)))
 
 
-def final(node: NodeName, *sealed: SealedBatch, complaints: tuple[str, ...] = ()) -> Final:
+def final(
+    node: NodeName,
+    *sealed: SealedBatch,
+    complaints: tuple[str, ...] = (),
+    claims: Iterable[DecidedClaim] = (),
+) -> Final:
     """What a node that took these batches has in the end."""
     rows = sorted(sealed, key=lambda s: (s.batch.origin, s.batch.seq))
     batches = tuple([FinalBatch(s.batch.origin, s.batch.seq, s.hash, s.body) for s in rows])
@@ -84,8 +90,8 @@ def final(node: NodeName, *sealed: SealedBatch, complaints: tuple[str, ...] = ()
     written: dict[RecordKey, tuple[Stamp, ...]] = {}
     for entry in entries:
         written[entry.key] = (*written.get(entry.key, ()), entry.stamp)
-    assert not decisions_of(records, TrialDomain())
-    return Final(node, frontier, root_of(records), batches, records, {}, written, complaints)
+    index = {decided.claim.id: decided for decided in claims}
+    return Final(node, frontier, root_of(records), batches, records, index, written, complaints)
 
 
 def started(node: NodeName, second: int, hlc: int = 0) -> Started:
@@ -136,7 +142,11 @@ def read(
 
 
 def wrote(
-    node: NodeName, second: float, taken: Sequence[SealedBatch], had: Sequence[SealedBatch] = ()
+    node: NodeName,
+    second: float,
+    taken: Sequence[SealedBatch],
+    had: Sequence[SealedBatch] = (),
+    claims: Iterable[DecidedClaim] = (),
 ) -> Wrote:
     """A commit that took these batches on top of those it had."""
     state = final(node, *had, *taken)
@@ -154,7 +164,9 @@ def wrote(
         for c in t.changes
     }
     now_ms = NOON_MS + int(1_000 * second)
-    return Wrote(us(second), node, now_ms, hlc, batches, state.frontier, state.root, lives)
+    return Wrote(
+        us(second), node, now_ms, hlc, batches, state.frontier, state.root, lives, tuple(claims)
+    )
 
 
 FIRST = batch(OF_ZURICH, 1, 1, "c/1", "one", request=b"r" * 16)

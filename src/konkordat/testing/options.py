@@ -34,6 +34,8 @@ DISK_FAULTS: Final = ("disk lost", "restored", "restored untold")
 HOSTILE_FAULTS: Final = ("poison", "newer release", "broken chain")
 # Not among all faults: while a record is wrong, the judge of convergence must look away.
 REPAIR_FAULTS: Final = ("wrong record", "split", "loss", "kill", "pause")
+# What moves seats from node to node.
+SEAT_FAULTS: Final = ("split", "isolated", "one way", "bridge", "clogged", "slow", "pause", "kill")
 ALL_FAULTS: Final = NETWORK_FAULTS + PROCESS_FAULTS + CLOCK_FAULTS + DISK_FAULTS + HOSTILE_FAULTS
 PROFILES: Final[Mapping[str, tuple[str, ...]]] = {
     "quiet": (),  # Galera's last bugs showed without any fault
@@ -43,6 +45,7 @@ PROFILES: Final[Mapping[str, tuple[str, ...]]] = {
     "disk": DISK_FAULTS,
     "hostile": HOSTILE_FAULTS,
     "repair": REPAIR_FAULTS,
+    "seats": SEAT_FAULTS,
     "all": ALL_FAULTS,
 }
 
@@ -138,7 +141,7 @@ def drawn(
         members=_members(by_seats, count),
         seats=by_seats.choice((1, 1, 2, 3)),
         decide=by_seats.weighted({Decide.MAJORITY.value: 5, Decide.HOME.value: 1}),
-        takeover_ms=by_seats.choice((500, 1_000, TAKEOVER_AFTER_MS)),
+        takeover_ms=by_seats.choice((300, 500, 1_000, TAKEOVER_AFTER_MS)),
     )
 
 
@@ -159,4 +162,4 @@ def _or_drawn(given: int, drawn_: int) -> int:
     return given or drawn_
 
 
-_KINDS: Final = ("network", "process", "clock", "disk", "hostile", "repair")
+_KINDS: Final = ("network", "process", "clock", "disk", "hostile", "repair", "seats")
