@@ -14,9 +14,13 @@ from konkordat.kernel.hlc import hlc_at
 from konkordat.kernel.ids import NodeName, Origin, node_of
 from konkordat.kernel.refusal import Refusal
 from konkordat.kernel.seat import (
+    TERM_MAX,
+    Candidacy,
     Decide,
     Decision,
     Entry,
+    Finality,
+    Opening,
     Roster,
     Ruling,
     SeatId,
@@ -327,11 +331,37 @@ def test_votes_and_decisions_of_strangers_are_journaled_and_change_nothing(
     mallory.enters(Vote(SEAT, term + 1, mallory.origin, 1, ()))
     mallory.enters(Decision(SEAT, term, (Ruling(Verdict.FREED, claim),)))
     table.settle(2_000)
-    assert codes(table, "seat_entry_refused") == {"not_a_member", "not_the_holder"}
+    assert codes(table, "seat_entry_refused") == {"not_a_member"}
     assert all(state(table, name, "a") is ClaimState.CONFIRMED for name in NAMES)
     book(table, "geneva", "b", 20)
     table.settle(1_000)
     assert state(table, "zurich", "b") is ClaimState.CONFIRMED
+
+
+def test_a_stranger_that_opens_a_term_of_its_own_takes_no_seat(table: Workbench) -> None:
+    book(table, "bern", "a")
+    table.settle(500)
+    mallory = Stranger(table)
+    claim = table["bern"].store.claims_of([booking("a")])[booking("a")][0].claim
+    mallory.enters(
+        Candidacy(SEAT, TERM_MAX, 1),
+        Opening(SEAT, TERM_MAX, 1, Decide.MAJORITY, None, (mallory.origin,)),
+        Decision(SEAT, TERM_MAX, (Ruling(Verdict.FREED, claim),)),
+        Finality(SEAT, TERM_MAX, 1),
+    )
+    table.settle(2_000)
+    book(table, "geneva", "b", 20)
+    table.settle(1_000)
+    for name in NAMES:
+        table[name].start()
+    table.settle(1_000)
+    book(table, "bern", "c", 40)
+    table.settle(1_000)
+    for name in NAMES:
+        assert {id: state(table, name, id) for id in "abc"} == dict.fromkeys(
+            "abc", ClaimState.CONFIRMED
+        )
+    assert seating(table, "bern").seats[0].term < TERM_MAX
 
 
 def test_a_roster_that_was_only_said_does_not_count(table: Workbench) -> None:

@@ -78,12 +78,17 @@ class Seats:
         self.acked = Acknowledgements(rules)
         self._elections = Elections(me, self._rosters, rules)
         self._seats: dict[SeatId, Seat] = {}
+        # What was said by origins that are in no roster that we know: no more than stands in the logs.
+        self._aside: dict[Origin, list[tuple[Entry, At]]] = {}
 
     # What it is told ------------------------------------------------------------------------------
 
     def roster_changed(self, roster: Roster) -> None:
-        """A roster came to be known."""
+        """A roster came to be known. What its members said before counts from now on."""
         self._rosters.learn(roster)
+        for member in roster.members:
+            for entry, at in self._aside.pop(member, ()):
+                self.applied(entry, at)
 
     def establish(self, spec: SeatSpec) -> None:
         """A seat exists, or is configured otherwise from its next term on."""
@@ -91,6 +96,9 @@ class Seats:
 
     def applied(self, entry: Entry, at: At) -> None:
         """An entry stands in a log. In the order of each log; logs among each other in any order."""
+        if not isinstance(entry, Handover) and not self._rosters.was_ever_member(at.origin):
+            self._set_aside(entry, at)
+            return
         seat = self._seat(entry.seat)
         code = seat.history.take(entry, at)
         if code:
@@ -113,10 +121,6 @@ class Seats:
                 if entry.candidate != self.me and entry.term > seat.history.highest_opened:
                     # Its candidacy is in another log, which may still be on its way.
                     seat.patience.other_stands()
-                if not self._rosters.was_ever_member(at.origin):
-                    self._refuse(
-                        "not_a_member", entry, at
-                    )  # and `Rules.majority` does not count it
             case Handover():
                 pass  # read by `Elections` when somebody stands
 
@@ -326,6 +330,12 @@ class Seats:
         if entry is not None:
             entries.append(entry)
             self.applied(entry, At(self.me, self._position))
+
+    def _set_aside(self, entry: Entry, at: At) -> None:
+        """A stranger's word counts for nothing, unless a roster that has it is still on its way to us."""
+        self._aside.setdefault(at.origin, []).append((entry, at))
+        if self._rosters.latest.version:
+            self._refuse("not_a_member", entry, at)
 
     def _refuse(self, code: str, entry: Entry, at: At) -> None:
         if len(self.refused) < REFUSALS_MAX:
