@@ -67,7 +67,6 @@ class ClaimBook:
 
     def record_repaired(self, new: Record) -> None:
         """The same where bookkeeping had gone wrong: the index says what the record claimed, not the record."""
-        self._stored.pop(new.key, None)  # there may be claims, though there was no record
         held = self.of([new.key]).get(new.key, ())
         own = [d.claim for d in held if not d.claim.id.part.endswith(HELD)]
         self._changed({claim.id: claim for claim in own}, new)
@@ -133,10 +132,9 @@ class ClaimBook:
             claims = self._stored[owner] = found.get(owner, ())
             self._seen.update((d.claim.id, d) for d in claims)
 
-    def know_new(self, owners: Iterable[RecordKey]) -> None:
-        """The store does not have these records, so nothing needs to be read of their claims."""
-        for owner in owners:
-            self._stored.setdefault(owner, ())
+    def knows(self, owners: Iterable[RecordKey]) -> bool:
+        """Whether nothing must be read of their claims any more."""
+        return all(owner in self._stored for owner in owners)
 
     def capacity_changed(self, resource: Resource) -> None:
         """All claims of the resource are decided anew."""

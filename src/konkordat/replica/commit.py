@@ -91,7 +91,13 @@ class Commit:
         return self.claims.taken(Span(resource, start_ms, until_ms))
 
     def held(self, owners: Iterable[RecordKey]) -> Sequence[Claim]:
-        return self.claims.held(owners)
+        wanted = list(owners)
+        if not self.claims.knows(wanted):
+            # Other commands of this commit will ask for theirs: one query for all. A record that is not here may have
+            # claims, whose decision came first.
+            kinds = {owner.collection for owner in wanted}
+            self.claims.know(key for key in self._first if key.collection in kinds)
+        return self.claims.held(wanted)
 
     # Building --------------------------------------------------------------------------------
 
@@ -102,7 +108,6 @@ class Commit:
             found = self._store.load(wanted)
             for key in wanted:
                 self._first[key] = found.get(key)
-            self.claims.know_new(key for key in wanted if key not in found)
 
     def merge(self, transaction: Transaction, origin: Origin, seq: int) -> None:
         """Merge one transaction into the records."""

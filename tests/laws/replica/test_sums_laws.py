@@ -67,7 +67,6 @@ class Commits(RuleBasedStateMachine):
     def open(self) -> None:
         self.book = ClaimBook(self.store, self.domain, self.by_seats, self.sums)
         self.written: dict[RecordKey, Record] = {}
-        self.book.know_new(owner for owner in OWNERS if owner not in self.records)
 
     def claim(self, id: ClaimId, place: Place) -> Claim:
         self.clock += 1
