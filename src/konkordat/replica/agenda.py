@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterable
 from typing import Final
 
-from konkordat.kernel.claim import ClaimId, Resource
+from konkordat.kernel.claim import Claim, ClaimId, Resource
 from konkordat.kernel.seat import SeatId
 
 DECIDED_AT_ONCE_MAX: Final = 512  # claims in one commit; the next follows within a tick
@@ -22,9 +22,8 @@ class Agenda:
         self.open: dict[SeatId, dict[ClaimId, None]] = {}  # not finally decided
         self.asked: dict[SeatId, dict[ClaimId, None]] = {}  # of these: not put to the holder yet
         self.frees: dict[SeatId, dict[ClaimId, None]] = {}  # let go by their owners, or expired
-        self.waiting: dict[
-            SeatId, dict[ClaimId, Resource]
-        ] = {}  # denied; asked again when a place frees
+        # Denied, with what they wish; asked again when a place frees.
+        self.waiting: dict[SeatId, dict[ClaimId, Claim]] = {}
         self.freed: dict[SeatId, dict[Resource, None]] = {}  # where one did
         self.homeless: dict[ClaimId, None] = {}  # nobody knows the seat yet
         self._looked_over: set[SeatId] = set()  # since the start of the node
@@ -47,8 +46,8 @@ class Agenda:
         self.open.get(seat, {}).pop(id, None)
         self.asked.get(seat, {}).pop(id, None)
 
-    def wait(self, seat: SeatId, id: ClaimId, resource: Resource) -> None:
-        self.waiting.setdefault(seat, {})[id] = resource
+    def wait(self, seat: SeatId, wish: Claim) -> None:
+        self.waiting.setdefault(seat, {})[wish.id] = wish
 
     def let_go(self, seat: SeatId, id: ClaimId) -> None:
         """The place is not wanted any more. Every node remembers it until the place is free, whoever decides that."""

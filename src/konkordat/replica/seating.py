@@ -357,7 +357,7 @@ class Seating:
         elif state is ClaimState.DISPLACED and expires_ms and not view.against:
             state = ClaimState.EXPIRED  # before it was decided
         elif state is ClaimState.DISPLACED and wanted.waits:
-            agenda.wait(seat, id, claim.resource)
+            agenda.wait(seat, claim)
         elif state is ClaimState.RELEASED and expires_ms and not view.against:
             # Its owner still asks for it and nobody took it over. By the log, not by our clock: else a node that looks
             # again later would tell otherwise.

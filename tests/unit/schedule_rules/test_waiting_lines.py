@@ -1,0 +1,90 @@
+"""Long waiting lists: places that come free go to those who stand first, and nobody looks at all who stand behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import pytest
+
+from konkordat.kernel.claim import ClaimState
+from konkordat.kernel.ids import RecordKey, record_key
+from konkordat.kernel.record import Record
+from konkordat.replica.deciding import READ_AHEAD
+from konkordat.schedule.claims import REGISTRATIONS
+from konkordat.schedule.commands import Operation, operation
+from konkordat.schedule.registry import COLLECTIONS
+from unit.schedule_rules.seated import NODE, Seated, seated_forum
+from unit.schedule_rules.test_registrations import ident, register
+from unit.schedule_rules.world import TENANT, create, patch, talk
+
+PEOPLE = [f"person {number}" for number in range(3 * READ_AHEAD)]
+
+
+@pytest.fixture
+def seated() -> Seated:
+    """A workshop with one seat, which the first person has; the others wait, in their order."""
+    seated = seated_forum()
+    seated.carry_out(talk("workshop", seats=1))
+    seated.carry_out(*(create("attendees", who, name=who) for who in PEOPLE))
+    for who in PEOPLE:
+        seated.carry_out(register(who, waitlist=True))
+    return seated
+
+
+def seats_of(seated: Seated, session: str = "workshop") -> list[str]:
+    """Who has a seat."""
+    keys = {who: record_key(TENANT, REGISTRATIONS, ident(who, session)) for who in PEOPLE}
+    found = seated.table[NODE].store.claims_of(keys.values())
+    confirmed = {
+        key
+        for key, claims in found.items()
+        for d in claims
+        if d.claim.id.part == "seats" and d.state is ClaimState.CONFIRMED
+    }
+    return [who for who, key in keys.items() if key in confirmed]
+
+
+def quantity(who: str, wanted: int) -> Operation:
+    made = msgspec.convert({"quantity": wanted}, COLLECTIONS["registrations"].patch)
+    return operation("patch", "registrations", ident(who, "lab"), made)
+
+
+@pytest.mark.row("S0-35")
+def test_seats_that_come_free_together_go_to_those_who_stand_first(seated: Seated) -> None:
+    assert seats_of(seated) == PEOPLE[:1]
+    seated.carry_out(patch("sessions", "workshop", seats=2 * READ_AHEAD + 5))
+    assert seats_of(seated) == PEOPLE[: 2 * READ_AHEAD + 5]
+
+
+def test_nobody_passes_by_who_waits_for_more_than_came_free(seated: Seated) -> None:
+    first, second, *others = PEOPLE
+    seated.carry_out(talk("lab", seats=3))
+    seated.carry_out(register(first, "lab", quantity=3))
+    seated.carry_out(register(second, "lab", quantity=2, waitlist=True))
+    for who in others:
+        seated.carry_out(register(who, "lab", waitlist=True))
+    seated.carry_out(quantity(first, 2))
+    assert seats_of(seated, "lab") == [first]
+    seated.carry_out(quantity(first, 1))
+    assert seats_of(seated, "lab") == [first, second]
+
+
+def test_one_free_seat_needs_no_look_at_the_whole_line(
+    seated: Seated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store: Any = seated.table[NODE].store
+    read: set[RecordKey] = set()
+    load = store.load
+
+    def watched(keys: Iterable[RecordKey]) -> dict[RecordKey, Record]:
+        wanted = list(keys)
+        read.update(key for key in wanted if key.collection == REGISTRATIONS)
+        found: dict[RecordKey, Record] = load(wanted)
+        return found
+
+    monkeypatch.setattr(store, "load", watched)
+    seated.carry_out(operation("delete", "registrations", ident(PEOPLE[0])))
+    assert seats_of(seated) == PEOPLE[1:2]
+    assert 0 < len(read) <= READ_AHEAD + 1
