@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Final
 
 import msgspec
@@ -16,7 +16,7 @@ from konkordat.api.docs import CONSISTENCY, CURSOR, LIMIT, Doc, Reply
 from konkordat.api.front import Route
 from konkordat.api.problems import Problem
 from konkordat.api.resources import Resource
-from konkordat.kernel.claim import ClaimState, DecidedClaim
+from konkordat.kernel.claim import ClaimState
 from konkordat.kernel.claim import Resource as Scarce
 from konkordat.kernel.ids import RecordKey, record_key
 from konkordat.kernel.record import Record
@@ -89,8 +89,12 @@ def seats_of(reader: Reader, session: Record) -> Seats:
     """What is left of a session's seats."""
     said = value_of(session, SEATS)
     name = Scarce(session.key.tenant, seats_name(session.key.id))
-    decided = reader.claims_on([Span(name, *SEATS_TIME)])
-    taken, pending, waiting = _sums(reader, decided)
+    span = Span(name, *SEATS_TIME)
+    # In this order: what is confirmed between the two is counted twice, and not left out.
+    pending = reader.taken(span, [ClaimState.TENTATIVE])
+    taken = reader.taken(span, [ClaimState.CONFIRMED])
+    # Mostly nobody waits, and then no claim is read.
+    waiting = _waiting(reader, span) if reader.taken(span, [ClaimState.DISPLACED]) else 0
     seats = seats_in(said)
     warnings: tuple[SeatsWarning, ...] = ()
     if taken > seats:
@@ -100,21 +104,13 @@ def seats_of(reader: Reader, session: Record) -> Seats:
     return Seats(said if isinstance(said, int) else None, taken, pending, left, waiting, warnings)
 
 
-def _sums(reader: Reader, decided: Iterable[DecidedClaim]) -> tuple[int, int, int]:
-    """Seats that are confirmed, undecided, and waited for."""
-    taken = pending = 0
-    denied: dict[RecordKey, int] = {}
-    for claim, state in ((d.claim, d.state) for d in decided):
-        if state is ClaimState.CONFIRMED:
-            taken += claim.quantity
-        elif state is ClaimState.TENTATIVE:
-            pending += claim.quantity
-        elif state is ClaimState.DISPLACED:
-            denied[claim.id.owner] = claim.quantity
-    return taken, pending, _waiting(reader, denied)
-
-
-def _waiting(reader: Reader, denied: dict[RecordKey, int]) -> int:
+def _waiting(reader: Reader, span: Span) -> int:
+    """Seats that are waited for."""
+    denied = {
+        d.claim.id.owner: d.claim.quantity
+        for d in reader.claims_on([span])
+        if d.state is ClaimState.DISPLACED
+    }
     records = reader.load(denied)
     waits = (key for key, record in records.items() if value_of(record, WAITLIST) is True)
     return sum(denied[key] for key in waits)
