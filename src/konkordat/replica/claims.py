@@ -25,6 +25,19 @@ from konkordat.store.port import Reader, Span
 ALWAYS = (-(1 << 62), 1 << 62)
 # The part under which the index keeps the place that a claim still has while its move is undecided, or denied.
 HELD = "@held"
+# The part, with a seat behind it, under which the index keeps what is final of a claim there and is not seen from the
+# claim: that a wish was denied which is not here yet, or a place that was let go and is not free yet.
+SETTLED = "@settled:"
+
+
+def settled_id(id: ClaimId, seat: str) -> ClaimId:
+    """Under what the index keeps what is final of a claim at a seat and is not seen from the claim."""
+    return ClaimId(id.owner, f"{id.part}{SETTLED}{seat}")
+
+
+def own_id(id: ClaimId) -> ClaimId:
+    """The claim that a row of the index is about."""
+    return ClaimId(id.owner, id.part.partition("@")[0])
 
 
 def held_id(id: ClaimId) -> ClaimId:
@@ -68,7 +81,7 @@ class ClaimBook:
     def record_repaired(self, new: Record) -> None:
         """The same where bookkeeping had gone wrong: the index says what the record claimed, not the record."""
         held = self.of([new.key]).get(new.key, ())
-        own = [d.claim for d in held if not d.claim.id.part.endswith(HELD)]
+        own = [d.claim for d in held if d.claim.id == own_id(d.claim.id)]
         self._changed({claim.id: claim for claim in own}, new)
 
     def _changed(self, was: Mapping[ClaimId, Claim], new: Record) -> None:
@@ -120,7 +133,7 @@ class ClaimBook:
         """Nothing is to be told of a claim any more."""
         told = id in self._laid or id in self._seen
         self._take_away(id)
-        if told or not id.part.endswith(HELD):
+        if told or id == own_id(id):
             self._gone[id] = None
             self._tally.changed(id.owner)
 

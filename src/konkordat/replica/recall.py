@@ -13,7 +13,7 @@ from konkordat.kernel.ids import RecordKey
 from konkordat.kernel.record import Record
 from konkordat.kernel.seat import SeatId, Verdict
 from konkordat.protocol.seats.ledger import Settled
-from konkordat.replica.claims import HELD, held_id
+from konkordat.replica.claims import HELD, SETTLED, own_id, settled_id
 from konkordat.store.port import Reader
 
 _VERDICTS: Final = {
@@ -49,19 +49,58 @@ class Records:
 
 def settled_claims(index: Mapping[ClaimId, DecidedClaim], seat_of: SeatOf) -> Iterator[Recalled]:
     """What is settled of every claim in the index, at each seat that has something of it."""
+    claims: dict[ClaimId, dict[str, DecidedClaim]] = {}
     for id, decided in index.items():
-        if id.part.endswith(HELD) or not decided.claim.quantity:
-            continue
-        seat = seat_of(decided.claim.resource)
-        held = index.get(held_id(id))
-        place = _place(held.claim, id) if held is not None else None
-        place_seat = seat_of(place.resource) if place is not None else None
-        verdict = _VERDICTS.get(decided.state)
-        if place is not None and place_seat is not None and (place_seat != seat or not verdict):
-            yield Recalled(place_seat, id, Settled(Verdict.GRANTED, place.stamp, place))
-        if verdict is not None and seat is not None:
-            kept = place if place_seat == seat else None
-            yield Recalled(seat, id, _settled(decided, verdict, kept))
+        if decided.claim.quantity or SETTLED in id.part:
+            claims.setdefault(own_id(id), {})[id.part] = decided
+    for id, parts in claims.items():
+        found: dict[SeatId, Settled] = {}
+        _add_told(id, parts, seat_of, found)
+        _add_kept(id, parts, found)
+        yield from [Recalled(seat, id, settled) for seat, settled in found.items()]
+
+
+def _add_told(
+    id: ClaimId, parts: Mapping[str, DecidedClaim], seat_of: SeatOf, found: dict[SeatId, Settled]
+) -> None:
+    """What is told of the claim, and the place that it keeps."""
+    held, decided = parts.get(id.part + HELD), parts.get(id.part)
+    place = _place(held.claim, id) if held is not None else None
+    at = seat_of(place.resource) if place is not None else None
+    if place is not None and at is not None:
+        found[at] = Settled(Verdict.GRANTED, place.stamp, place)
+    verdict = _VERDICTS.get(decided.state) if decided is not None else None
+    seat = seat_of(decided.claim.resource) if decided is not None else None
+    if decided is not None and verdict is not None and seat is not None:
+        found[seat] = _settled(decided, verdict, place if at == seat else None)
+
+
+def _add_kept(id: ClaimId, parts: Mapping[str, DecidedClaim], found: dict[SeatId, Settled]) -> None:
+    """What is not told of it: see `answered_ahead` and `let_go`."""
+    for part, kept in parts.items():
+        _, marked, name = part.partition(SETTLED)
+        seat = SeatId(name)
+        if marked and kept.claim.quantity:
+            place = _place(kept.claim, id)
+            found[seat] = Settled(Verdict.GRANTED, place.stamp, place)
+        elif marked:
+            before = found.get(seat)
+            found[seat] = _settled(kept, _VERDICTS[kept.state], before.holds if before else None)
+
+
+def answered_ahead(id: ClaimId, seat: SeatId, told: Settled) -> DecidedClaim | None:
+    """What the index keeps of an answer to a wish that is not here yet. One that was granted is seen from its place."""
+    if told.verdict is Verdict.GRANTED:
+        return None
+    state = ClaimState.DISPLACED if told.verdict is Verdict.DENIED else ClaimState.RELEASED
+    nothing = Claim(settled_id(id, seat), Resource(id.owner.tenant, ""), 0, 1, 0, told.stamp)
+    return DecidedClaim(nothing, state, told.against)
+
+
+def let_go(id: ClaimId, seat: SeatId, holds: Claim) -> DecidedClaim:
+    """What the index keeps of a place that is not free yet, though its owner let it go."""
+    claim = msgspec.structs.replace(holds, id=settled_id(id, seat))
+    return DecidedClaim(claim, ClaimState.RELEASED)
 
 
 def _settled(decided: DecidedClaim, verdict: Verdict, kept: Claim | None) -> Settled:

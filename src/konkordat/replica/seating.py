@@ -12,6 +12,7 @@ All of it becomes durable with the one commit, so whatever is answered is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from konkordat.kernel.change import Change, Transaction
 from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
@@ -25,18 +26,18 @@ from konkordat.kernel.seat import (
     SeatId,
     SeatSpec,
     UnreadableEntry,
-    Verdict,
 )
+from konkordat.protocol.seats.ledger import Settled
 from konkordat.protocol.seats.machine import Seats
 from konkordat.protocol.seats.rules import RULES, Rules
 from konkordat.replica import domain as port
 from konkordat.replica.agenda import Agenda
-from konkordat.replica.claims import HELD, held_id
+from konkordat.replica.claims import held_id, own_id, settled_id
 from konkordat.replica.commit import Commit
 from konkordat.replica.deciding import Decider, wish_of
 from konkordat.replica.domain import Domain
 from konkordat.replica.membership import NO_ROSTER, Membership
-from konkordat.replica.recall import Records, settled_claims
+from konkordat.replica.recall import Records, answered_ahead, let_go, settled_claims
 from konkordat.replica.rosters import ROSTER_SEAT, decided_before
 from konkordat.replica.seat_log import (
     decisions_since,
@@ -58,6 +59,9 @@ from konkordat.replica.settings import ReplicaSettings
 from konkordat.replica.situation import Knowledge
 from konkordat.replica.status import SeatingView
 from konkordat.store.port import Reader
+
+# In these states a claim keeps the place that it had before.
+_KEEPS_PLACE: Final = (ClaimState.TENTATIVE, ClaimState.DISPLACED)
 
 
 class Seating:
@@ -81,9 +85,9 @@ class Seating:
         self._machine = Seats(origin, NO_ROSTER, settings.seats, started_ms, rules)
         self._agenda = Agenda()
         self._seat_of: dict[Resource, SeatId] = {}
-        # Which seats ever granted a claim a place: one that went to another seat may still have it.
-        self._granted_by: dict[ClaimId, dict[SeatId, None]] = {}
-        # Claims of which the index tells a place though the wish is not here yet; looked at again when it is.
+        # Which seats decided about a claim: one that went to another seat may still have a place at the old one.
+        self._ruled_by: dict[ClaimId, dict[SeatId, None]] = {}
+        # Claims of which more is final than the wish that is here; looked at again when the later one is.
         self._awaited: dict[ClaimId, Stamp] = {}
         self._latest: dict[Origin, Hlc] = {}  # of each log, as far as we have it
         self._decider = Decider(domain, self._machine, self._agenda, self._seat_for, self._has)
@@ -156,8 +160,8 @@ class Seating:
             self.notes.append(Unreadable(change.key, at, str(error)))
             return
         for entry in entries:
-            self._machine.applied(entry, at)
-            self._note(entry, at, at_ms)
+            if self._machine.applied(entry, at):
+                self._note(entry, at, at_ms)
             if at.origin != self._origin and isinstance(entry, Decision | Opening):
                 self._owed[node_of(at.origin)] = None
 
@@ -195,6 +199,8 @@ class Seating:
         """Put on the agenda what the commit's changes of records mean; `frontier` is what the commit makes durable, up
         to here. Before `transactions`."""
         self._machine.reached(frontier)
+        for entry, at in self._machine.take_late():
+            self._note(entry, at, commit.now_ms)
         self._look_at_records(commit)
         book = commit.claims
         for resource in book.resized:
@@ -206,7 +212,7 @@ class Seating:
             before = self._seat_for(old.resource, commit) if old is not None else None
             if new is not None:
                 seat = self._seat_for(new.resource, commit)
-                self._wished(id, before, seat)
+                self._wished(new, before, seat)
                 if old is None and id not in self._touched and seat not in (None, ROSTER_SEAT):
                     self._note_plain(id, new, commit)
                 continue
@@ -250,15 +256,19 @@ class Seating:
         commit.claims.tell(DecidedClaim(view.holds or claim, view.state))
         return True
 
-    def _wished(self, id: ClaimId, before: SeatId | None, seat: SeatId | None) -> None:
+    def _wished(self, claim: Claim, before: SeatId | None, seat: SeatId | None) -> None:
         """A claim came or moved."""
+        id = claim.id
         if seat is None:
             self._agenda.homeless[id] = None
             return
         if before is not None and before != seat:
             self._agenda.settled(before, id)
         self._agenda.undecided(seat, id)
-        if id in self._granted_by or self._machine.is_told(seat, id):
+        held = self._machine.held(seat, id)
+        has_another = held is not None and held.stamp != claim.stamp
+        elsewhere = any(other != seat for other in self._ruled_by.get(id, ()))
+        if has_another or elsewhere or self._machine.is_told(seat, id):
             self._touched[id] = None  # else the index has it as it is: tentative
 
     def refresh(self, commit: Commit) -> None:
@@ -312,8 +322,7 @@ class Seating:
         """Which seat decides a resource is told by its decisions too, also when the record that told it is gone."""
         for ruling in decision.rulings:
             self._seat_of.setdefault(ruling.claim.resource, decision.seat)
-            if ruling.verdict is Verdict.GRANTED:
-                self._granted_by.setdefault(ruling.claim.id, {})[decision.seat] = None
+            self._ruled_by.setdefault(ruling.claim.id, {})[decision.seat] = None
 
     def _has(self, stamp: Stamp) -> bool:
         """True if the transaction of that stamp is here: its log grows in order of stamps."""
@@ -331,6 +340,7 @@ class Seating:
     def _refresh(self, id: ClaimId, commit: Commit) -> None:
         book, agenda = commit.claims, self._agenda
         wish = wish_of(self._domain, id, commit)
+        self._keep_settled(id, wish[0] if wish is not None else None, commit)
         if wish is None:
             self._withdraw(id, commit)
             return
@@ -373,7 +383,7 @@ class Seating:
         commit.claims.withdraw(id)
         commit.claims.withdraw(held_id(id))
         left: dict[SeatId, None] = {}
-        for seat in self._granted_by.pop(id, {}):
+        for seat in self._ruled_by.pop(id, {}):
             if self._is_on_its_way(seat, id):
                 left[seat] = None
                 self._keep(seat, id, commit)
@@ -383,7 +393,33 @@ class Seating:
             if held is not None:
                 left[seat] = None
         if left:
-            self._granted_by[id] = left
+            self._ruled_by[id] = left
+
+    def _keep_settled(self, id: ClaimId, wish: Claim | None, commit: Commit) -> None:
+        """Keep in the index what is final of a claim and is not seen from the claim itself: after a restart nothing
+        else tells it."""
+        self._awaited.pop(id, None)
+        for seat in self._ruled_by.get(id, ()):
+            told = self._machine.told(seat, id)
+            row = None
+            if told is not None and not self._has(told.stamp):
+                self._awaited[id] = told.stamp
+                row = answered_ahead(id, seat, told)
+            elif told is not None and told.holds is not None and self._is_let_go(told, wish):
+                row = let_go(id, seat, told.holds)
+            if row is not None:
+                commit.claims.tell(row)
+            else:
+                commit.claims.withdraw(settled_id(id, seat))
+
+    def _is_let_go(self, told: Settled, wish: Claim | None) -> bool:
+        """Whether its owner does not want the place that it has, so that nothing else in the index tells of it."""
+        if wish is None:
+            return True
+        seat = self._seat_of.get(wish.resource)
+        if seat is None or told.stamp == wish.stamp:
+            return False
+        return self._machine.state(seat, wish.id, wish.stamp).state not in _KEEPS_PLACE
 
     def _is_on_its_way(self, seat: SeatId, id: ClaimId) -> bool:
         """Another holder decided on a wish that we have not got yet."""
@@ -395,17 +431,16 @@ class Seating:
         and might give it again."""
         holds = self._machine.finally_holds(seat, id)
         if holds is not None:
-            self._awaited[id] = holds.stamp
             commit.claims.tell(DecidedClaim(holds, ClaimState.CONFIRMED))
 
     def _granted_elsewhere(self, id: ClaimId, seat: SeatId | None) -> list[SeatId]:
         """Other seats at which it has a place, as far as decided."""
-        granted_by = self._granted_by.get(id, ())
-        return [other for other in granted_by if other != seat and self._machine.held(other, id)]
+        ruled_by = self._ruled_by.get(id, ())
+        return [other for other in ruled_by if other != seat and self._machine.held(other, id)]
 
     def _held_elsewhere(self, id: ClaimId, seat: SeatId) -> Claim | None:
         """The place that it finally has at another seat."""
-        for other in self._granted_by.get(id, ()):
+        for other in self._ruled_by.get(id, ()):
             holds = self._machine.finally_holds(other, id) if other != seat else None
             if holds is not None:
                 return holds
@@ -430,8 +465,8 @@ class Seating:
         self._recall(records)
         for seat in self._machine.ids:
             for said in decisions_since(self._store, seat, self._machine.counting(seat)):
-                self._machine.applied(said.entry, said.at)
-                if isinstance(said.entry, Decision):
+                counts = self._machine.applied(said.entry, said.at)
+                if counts and isinstance(said.entry, Decision):
                     self._note_rulings(said.entry)
             self._machine.take_touched(seat)  # the index has it
             spec = self._domain.seat_named(seat, records)
@@ -445,13 +480,12 @@ class Seating:
         index = {decided.claim.id: decided for decided in self._store.every_claim()}
         for id, decided in index.items():
             if decided.state is not ClaimState.CONFIRMED or decided.expires_ms:
-                self._touched[_own_id(id)] = None
+                self._touched[own_id(id)] = None
         for seat, id, settled in settled_claims(index, lambda r: self._known_seat(r, records)):
             self._machine.preset(seat, id, settled)
-            if settled.holds is not None:
-                self._granted_by.setdefault(id, {})[seat] = None
-                if not self._has(settled.holds.stamp):
-                    self._awaited[id] = settled.holds.stamp
+            self._ruled_by.setdefault(id, {})[seat] = None
+            if not self._has(settled.stamp):
+                self._awaited[id] = settled.stamp
 
     def _known_seat(self, resource: Resource, records: port.Records) -> SeatId | None:
         """The seat that decides a resource; once known it stays."""
@@ -474,7 +508,3 @@ def _held(claim: Claim) -> Claim:
         claim.quantity,
         claim.stamp,
     )
-
-
-def _own_id(id: ClaimId) -> ClaimId:
-    return ClaimId(id.owner, id.part.removesuffix(HELD))

@@ -71,7 +71,6 @@ class Seat:
             tuple[Term, int]
         ] = []  # terms that count, oldest first, each with its cut-off
         self.ruled: dict[tuple[Any, ...], list[Ruled]] = {}  # final decisions by claim, in order
-        self.pending: dict[tuple[Any, ...], str] = {}  # the last decision by claim, final or not
         self.resources: set[tuple[str, str]] = set()  # that it ever decided of
         self.void = 0  # decisions that do not count
 
@@ -101,8 +100,6 @@ class Seat:
             upto = cutoff if number < final_from else min(cutoff, term.final_upto)
             counted += sum(seq <= cutoff for seq, _ in term.rulings)
             for seq, ruling in term.rulings:
-                if seq <= cutoff and ruling["verdict"] != "denied":
-                    self.pending[_id(ruling["claim"]["id"])] = ruling["verdict"]
                 if seq <= upto:
                     self.ruled.setdefault(_id(ruling["claim"]["id"]), []).append(
                         _ruled(seq, ruling)
@@ -118,10 +115,6 @@ class Seat:
                 return None
             chain.append((earlier, link["cutoff"]))
         return chain
-
-    def is_letting_go(self, claim: tuple[Any, ...]) -> bool:
-        """True if it was decided, though not finally, that the claim has no place any more."""
-        return self.pending.get(claim) == "freed"
 
     def last(self, claim: tuple[Any, ...]) -> Ruled | None:
         """The decision that answers its latest wish: who loses the place kept in a denied move stays denied."""
@@ -222,12 +215,6 @@ def _on_their_way(log: Log) -> dict[ClaimId, Row]:
                 id = ClaimId(record_key(*key), part)
                 index[id] = Row("confirmed", holds.stamp, holds.place)
     return index
-
-
-def may_lack(log: Log, id: ClaimId) -> bool:
-    """True of a place that its owner let go and that is not finally free: who starts anew does not tell it any more."""
-    own = _id([id.owner, id.part.removesuffix(HELD)])
-    return id.part.endswith(HELD) and any(s.is_letting_go(own) for s in log.seats.values())
 
 
 def _seat_name(

@@ -80,6 +80,7 @@ class Seats:
         self._seats: dict[SeatId, Seat] = {}
         # What was said by origins that are in no roster that we know: no more than stands in the logs.
         self._aside: dict[Origin, list[tuple[Entry, At]]] = {}
+        self._late: list[tuple[Entry, At]] = []  # of those, what counts after all
 
     # What it is told ------------------------------------------------------------------------------
 
@@ -89,16 +90,27 @@ class Seats:
         for member in roster.members:
             for entry, at in self._aside.pop(member, ()):
                 self.applied(entry, at)
+                self._late.append((entry, at))
+
+    def take_late(self) -> list[tuple[Entry, At]]:
+        """The entries that count since a roster came to be known that has their authors."""
+        late, self._late = self._late, []
+        return late
 
     def establish(self, spec: SeatSpec) -> None:
         """A seat exists, or is configured otherwise from its next term on."""
         self._seat(spec.id).spec = spec
 
-    def applied(self, entry: Entry, at: At) -> None:
-        """An entry stands in a log. In the order of each log; logs among each other in any order."""
+    def applied(self, entry: Entry, at: At) -> bool:
+        """An entry stands in a log. In the order of each log; logs among each other in any order. False if it is set
+        aside: its author is in no roster that we know; see `take_late`."""
         if not isinstance(entry, Handover) and not self._rosters.was_ever_member(at.origin):
             self._set_aside(entry, at)
-            return
+            return False
+        self._apply(entry, at)
+        return True
+
+    def _apply(self, entry: Entry, at: At) -> None:
         seat = self._seat(entry.seat)
         code = seat.history.take(entry, at)
         if code:
@@ -288,6 +300,10 @@ class Seats:
     def finally_holds(self, id: SeatId, claim: ClaimId) -> Claim | None:
         """The place that a claim has for good."""
         return self._seats[id].holds(claim)
+
+    def told(self, id: SeatId, claim: ClaimId) -> Settled | None:
+        """All that is final of a claim."""
+        return self._seats[id].told(claim)
 
     def counted(self, id: SeatId) -> int:
         """How many decisions count, of those that were told since this machine was made."""

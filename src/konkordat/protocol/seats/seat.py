@@ -137,7 +137,7 @@ class Seat:
 
     def view(self, claim: ClaimId, stamp: Stamp) -> ClaimView:
         """Of the wish that the claim made with this stamp: only what is final."""
-        told = self._told(claim)
+        told = self.told(claim)
         if told is None:
             return ClaimView(ClaimState.TENTATIVE)
         if told.stamp != stamp:
@@ -152,11 +152,11 @@ class Seat:
 
     def is_told(self, claim: ClaimId) -> bool:
         """Something of the claim is final."""
-        return self._told(claim) is not None
+        return self.told(claim) is not None
 
     def holds(self, claim: ClaimId) -> Claim | None:
         """The place that the claim finally has."""
-        told = self._told(claim)
+        told = self.told(claim)
         return told.holds if told is not None else None
 
     def final_upto(self) -> FinalUpto | None:
@@ -192,7 +192,7 @@ class Seat:
             for term, _cutoff in self.history.chain(self.ruling)
         ]
 
-    def _told(self, claim: ClaimId) -> Settled | None:
+    def told(self, claim: ClaimId) -> Settled | None:
         """What came of a claim by all that is final: what is settled, and what a holder alone makes final."""
         told = self.ledger.settled.get(claim)
         for ruled in self.ledger.unsettled.get(claim, ()):

@@ -19,6 +19,7 @@ from konkordat.kernel.ids import Group, NodeName, Origin, RecordKey, node_of
 from konkordat.kernel.policy import Register
 from konkordat.kernel.record import Record
 from konkordat.kernel.seat import Decide, candidates
+from konkordat.replica.claims import SETTLED
 from konkordat.replica.domain import Domain
 from konkordat.testing.checkers.verdict import Violation
 from konkordat.testing.history import (
@@ -41,7 +42,6 @@ from konkordat.testing.rulings import (
     as_row,
     index_of,
     lives_by_majority,
-    may_lack,
     rosters_of,
     seats_of,
 )
@@ -80,7 +80,7 @@ def told_in(history: History) -> Iterator[Telling]:
     for h in history:
         if isinstance(h, Wrote | Read | Told):
             for decided in h.claims:
-                if decided.claim.quantity:
+                if decided.claim.quantity and SETTLED not in decided.claim.id.part:
                     yield Telling(h.at_us, h.node, not isinstance(h, Told), decided)
 
 
@@ -308,16 +308,24 @@ def _unlike_oracle(final: Final, domain: Domain, logs: Logs) -> Iterator[str]:
         return  # whoever has both has stopped deciding, at whatever point that was
     log = Log(entries_of(final.batches), final.frontier, final.records)
     wanted, seats = index_of(log, domain), log.seats
-    told = {id: as_row(d.claim, str(d.state), d.against) for id, d in final.claims.items()}
+    told = {
+        id: as_row(d.claim, str(d.state), d.against)
+        for id, d in final.claims.items()
+        if SETTLED not in id.part
+    }
     for id in sorted(wanted.keys() | told.keys()):
-        if wanted.get(id) != told.get(id) and not (id not in told and may_lack(log, id)):
+        if wanted.get(id) != told.get(id):
             yield f"{final.node} tells {id} as {told.get(id)}, its log makes {wanted.get(id)}"
     if not logs.agreed or final.quarantined:
         return
     for id, decided in final.claims.items():
         if decided.state is ClaimState.TENTATIVE and _could_be_decided(decided, final, seats, logs):
             yield f"{final.node} still tells {id} as tentative, and its seat has a majority"
-        elif decided.state in OVER and not _may_be_over_in_the_end(decided, logs):
+        elif (
+            SETTLED not in id.part
+            and decided.state in OVER
+            and not _may_be_over_in_the_end(decided, logs)
+        ):
             yield f"{final.node} tells {id} as {decided.state}, and nobody let it go"
 
 
