@@ -12,7 +12,6 @@ All of it becomes durable with the one commit, so whatever is answered is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from konkordat.kernel.change import Change, Transaction
 from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
@@ -27,7 +26,6 @@ from konkordat.kernel.seat import (
     SeatSpec,
     UnreadableEntry,
 )
-from konkordat.protocol.seats.ledger import Settled
 from konkordat.protocol.seats.machine import Seats
 from konkordat.protocol.seats.rules import RULES, Rules
 from konkordat.replica import domain as port
@@ -59,9 +57,6 @@ from konkordat.replica.settings import ReplicaSettings
 from konkordat.replica.situation import Knowledge
 from konkordat.replica.status import SeatingView
 from konkordat.store.port import Reader
-
-# In these states a claim keeps the place that it had before.
-_KEEPS_PLACE: Final = (ClaimState.TENTATIVE, ClaimState.DISPLACED)
 
 
 class Seating:
@@ -339,9 +334,10 @@ class Seating:
 
     def _refresh(self, id: ClaimId, commit: Commit) -> None:
         book, agenda = commit.claims, self._agenda
+        self._plain.pop(id, None)  # from here on the index may tell more of it
         wish = wish_of(self._domain, id, commit)
-        self._keep_settled(id, wish[0] if wish is not None else None, commit)
         if wish is None:
+            self._keep_settled(id, None, commit)
             self._withdraw(id, commit)
             return
         claim, wanted = wish
@@ -351,13 +347,12 @@ class Seating:
         view = self._machine.state(seat, id, claim.stamp)
         if seat == ROSTER_SEAT and view.holds is not None:
             self._membership.decided(commit.record(id.owner))
-        holds = view.holds or self._held_elsewhere(id, seat)
+        holds = self._latest_place(id, seat)
         state, place, expires_ms = view.state, claim, wanted.expires_ms
         if state is ClaimState.TENTATIVE:
             agenda.undecided(seat, id, asked=not self._is_ruled(seat, claim))
         else:
             agenda.settled(seat, id)
-            self._plain.pop(id, None)
         if state is ClaimState.CONFIRMED:
             place = view.holds or claim
             for other in self._granted_elsewhere(id, seat):
@@ -377,6 +372,8 @@ class Seating:
             book.tell(DecidedClaim(_held(holds), ClaimState.CONFIRMED))
         else:
             book.withdraw(held_id(id))
+            holds = place if state is ClaimState.CONFIRMED else None
+        self._keep_settled(id, holds, commit)
 
     def _withdraw(self, id: ClaimId, commit: Commit) -> None:
         """Nobody asks for it any more, as far as we know. Until its place is free we remember who gave it."""
@@ -395,9 +392,9 @@ class Seating:
         if left:
             self._ruled_by[id] = left
 
-    def _keep_settled(self, id: ClaimId, wish: Claim | None, commit: Commit) -> None:
-        """Keep in the index what is final of a claim and is not seen from the claim itself: after a restart nothing
-        else tells it."""
+    def _keep_settled(self, id: ClaimId, shown: Claim | None, commit: Commit) -> None:
+        """Keep in the index what is final of a claim beside the place that is shown: after a restart nothing else tells
+        it."""
         self._awaited.pop(id, None)
         for seat in self._ruled_by.get(id, ()):
             told = self._machine.told(seat, id)
@@ -405,21 +402,12 @@ class Seating:
             if told is not None and not self._has(told.stamp):
                 self._awaited[id] = told.stamp
                 row = answered_ahead(id, seat, told)
-            elif told is not None and told.holds is not None and self._is_let_go(told, wish):
+            elif told is not None and told.holds is not None and told.holds != shown:
                 row = let_go(id, seat, told.holds)
             if row is not None:
                 commit.claims.tell(row)
             else:
                 commit.claims.withdraw(settled_id(id, seat))
-
-    def _is_let_go(self, told: Settled, wish: Claim | None) -> bool:
-        """Whether its owner does not want the place that it has, so that nothing else in the index tells of it."""
-        if wish is None:
-            return True
-        seat = self._seat_of.get(wish.resource)
-        if seat is None or told.stamp == wish.stamp:
-            return False
-        return self._machine.state(seat, wish.id, wish.stamp).state not in _KEEPS_PLACE
 
     def _is_on_its_way(self, seat: SeatId, id: ClaimId) -> bool:
         """Another holder decided on a wish that we have not got yet."""
@@ -438,13 +426,11 @@ class Seating:
         ruled_by = self._ruled_by.get(id, ())
         return [other for other in ruled_by if other != seat and self._machine.held(other, id)]
 
-    def _held_elsewhere(self, id: ClaimId, seat: SeatId) -> Claim | None:
-        """The place that it finally has at another seat."""
-        for other in self._ruled_by.get(id, ()):
-            holds = self._machine.finally_holds(other, id) if other != seat else None
-            if holds is not None:
-                return holds
-        return None
+    def _latest_place(self, id: ClaimId, seat: SeatId) -> Claim | None:
+        """The place that a claim finally has, at whatever seat; of several the one it came to last."""
+        seats = dict.fromkeys((seat, *self._ruled_by.get(id, ())))
+        places = [p for each in seats if (p := self._machine.finally_holds(each, id)) is not None]
+        return max(places, key=lambda place: place.stamp, default=None)
 
     def _is_ruled(self, seat: SeatId, claim: Claim) -> bool:
         """Decided, though perhaps not finally."""

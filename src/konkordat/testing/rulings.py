@@ -196,11 +196,11 @@ def index_of(log: Log, domain: Domain) -> dict[ClaimId, Row]:
             if name is None or row.state not in ("tentative", "displaced"):
                 continue
             id = _id([claim.id.owner, claim.id.part])
-            own_first = sorted(seats, key=lambda other: other != name)
-            held = [h for other in own_first if (h := seats[other].holds(id)) is not None]
+            held = [h for seat in seats.values() if (h := seat.holds(id)) is not None]
             if held:
                 part = ClaimId(claim.id.owner, claim.id.part + HELD)
-                index[part] = Row("confirmed", held[0].stamp, held[0].place)
+                latest = max(held, key=lambda ruled: ruled.stamp)
+                index[part] = Row("confirmed", latest.stamp, latest.place)
     return index
 
 

@@ -196,3 +196,20 @@ def test_a_place_is_let_go_though_the_first_who_did_so_was_not_heard_any_more() 
     table.settle(500)
     for name in MEMBERS:
         assert states(table, name, "b") == {"slot": ClaimState.CONFIRMED}
+
+
+def test_a_place_that_was_left_before_it_was_heard_of_is_not_told_as_kept() -> None:
+    """Who knew the later wish first went on showing the place of the earlier one."""
+    table = four()
+    table.write("lugano", wish("a"))
+    table.deliver(*table.take("lugano", "zurich"))
+    table.flying.clear()
+    table.tick(1)
+    table.write("bern", wish("a", start=20, until=30))
+    table.lose("bern")
+    for _ in range(3):  # the first is confirmed, and heard of in bern before its wish
+        table.deliver(*table.take("zurich", "geneva"), *table.take("zurich", "bern"))
+        table.deliver(*table.take("geneva", "zurich"))
+    table.settle(3_000)
+    for name in MEMBERS:
+        assert states(table, name, "a") == {"slot": ClaimState.CONFIRMED}
