@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from konkordat.kernel.claim import ClaimId, DecidedClaim
+from konkordat.kernel.claim import ClaimId, DecidedClaim, Resource
 from konkordat.kernel.digest import Summary
 from konkordat.kernel.frontier import Frontier
 from konkordat.kernel.hlc import Hlc, Stamp
@@ -102,6 +102,7 @@ class Wrote(msgspec.Struct, frozen=True):
     # What may be told of claims from now on: the feed tells it, and whoever reads sees it.
     claims: tuple[DecidedClaim, ...] = ()
     gone: tuple[ClaimId, ...] = ()  # of which nothing is told any more
+    capacities: Mapping[Resource, int] = {}  # of which there is so much from now on
 
 
 class Started(msgspec.Struct, frozen=True):

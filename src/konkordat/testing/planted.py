@@ -365,15 +365,17 @@ def _rules(broken: Rules) -> Plant:
 # Seats that move often, and places that everybody wants.
 _FEUD: Final = {
     "domain": "trial",
-    "faults": ("split", "isolated", "one way", "pause", "kill", "clogged", "slow"),
+    "faults": ("kill", "isolated", "split", "pause", "slow"),
+    "faults_at_once": 2,
+    "quiet_windows": 0.0,
     "nodes": 3,
     "members": 3,
     "tenants": 1,
     "seats": 1,
     "decide": "majority",
-    "takeover_ms": 500,
+    "takeover_ms": 200,
     "window_ms": 1_500,
-    "think_ms": 60,
+    "think_ms": 150,
     "backlog": 0,
 }
 _CONTESTED: Final[Mapping[str, Any]] = {"profile": "network", "settings": _FEUD}

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from konkordat.kernel.claim import Claim
+from konkordat.kernel.claim import Claim, Resource
 from konkordat.kernel.digest import EVERYTHING, Summary
 from konkordat.kernel.hlc import Stamp
 from konkordat.kernel.ids import NodeName, Origin
@@ -79,10 +79,16 @@ class Recorder:
                 {made.record.key: made.record.life for made in write.records},
                 tuple(write.claims),
                 tuple(write.claims_gone),
+                self._capacities(write),
             )
         )
         told = " ".join(f"{b.origin}:{b.seq}" for b in batches)
         cluster.log.line(process.name, f"commits {told} digest {root.text()}")
+
+    def _capacities(self, write: WriteSet) -> dict[Resource, int]:
+        domain = self._cluster.domain
+        owners = [(domain.owned_resource(made.record.key), made.record) for made in write.records]
+        return {of: domain.capacity(record) for of, record in owners if of is not None}
 
     def _asked_apart(self, process: Process, write: WriteSet) -> None:
         """Note wishes for a place that another node, which cannot be reached, was just asked for too."""

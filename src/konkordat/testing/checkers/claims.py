@@ -1,6 +1,7 @@
 """I3: nothing scarce is promised twice. Over everything that was ever told by any node, in answers, reads and the feed:
 
     capacity    claims told as confirmed never exceed what there is at any instant, as long as their owners keep them
+    reason      nobody is denied a place because of what is not in its way
     constancy   what was told as confirmed becomes nothing else but by its owner, its end or what replaced it
     decision    after healing every claim is decided whose seat has a majority of its members
     index       what a node tells in the end is what the pure oracle makes of its log
@@ -57,7 +58,7 @@ def check(history: History, domain: Domain) -> list[Violation]:
     finals = [h for h in history if isinstance(h, Final)]
     logs = Logs(history, finals, domain)
     told = list(told_in(history))
-    found = [*_too_many(told, logs), *_changed(history, told, logs)]
+    found = [*_too_many(told, logs), *_without_reason(told, logs), *_changed(history, told, logs)]
     for final in finals:
         found += _unlike_oracle(final, domain, logs)
     return [Violation(NAME, what) for what in found]
@@ -95,6 +96,7 @@ class Logs:
     def __init__(self, history: History, finals: Iterable[Final], domain: Domain) -> None:
         self.domain = domain
         self.made_us: dict[tuple[Origin, int], int] = {}
+        self._capacities: dict[Resource, list[tuple[int, int]]] = {}  # since when, how much
         self.latest_ms: list[
             tuple[int, int]
         ] = []  # when, and the latest that any clock said by then
@@ -105,6 +107,8 @@ class Logs:
         self.replaced_us: dict[ClaimId, int] = {}  # when somebody else first wished to take it over
         self.waiting: set[ClaimId] = set()  # claims that were ever asked again after a denial
         self.expires_ms: dict[tuple[ClaimId, Stamp], int] = {}
+        self.wished: dict[ClaimId, list[Claim]] = {}  # every place that a claim ever asked for
+        self.together: dict[Stamp, list[Claim]] = {}
         for entry in self.entries:
             self._note(entry)
         self.rosters = rosters_of(self.entries)
@@ -117,6 +121,8 @@ class Logs:
             if isinstance(h, Wrote):
                 for batch in h.batches:
                     self.made_us.setdefault((batch.origin, batch.seq), h.at_us)
+                for resource, capacity in h.capacities.items():
+                    self._capacities.setdefault(resource, []).append((h.at_us, capacity))
                 if h.now_ms > latest:
                     latest = h.now_ms
                     self.latest_ms.append((h.at_us, latest))
@@ -131,6 +137,9 @@ class Logs:
         record = alone(entry)
         for claim in self.domain.claims(record):
             wanted = self.domain.wanted(record, claim)
+            self.wished.setdefault(claim.id, []).extend((claim, *wanted.alternatives))
+            if wanted.together:
+                self.together.setdefault(claim.stamp, []).extend((claim, *wanted.alternatives))
             for id in wanted.replaces:
                 at = self.made_us.get((entry.stamp.origin, entry.seq), 0)
                 self.replaced_us[id] = min(self.replaced_us.get(id, at), at)
@@ -169,15 +178,9 @@ class Logs:
         )
 
     def most(self, resource: Resource, at_us: int) -> int:
-        """The most that there ever was of a resource until then, as far as anybody said."""
-        owner = self.domain.capacity_owner(resource)
-        entries = self.of_owner.get(owner, ()) if owner is not None else ()
-        said = [
-            self.domain.capacity(alone(entry))
-            for entry in entries
-            if self.made_us.get((entry.stamp.origin, entry.seq), 0) <= at_us and entry.life % 2
-        ]
-        return max([self.domain.capacity(None), *said])
+        """The most that there ever was of a resource until then, at any node."""
+        known = self._capacities.get(resource, ())
+        return max([self.domain.capacity(None), *[most for when, most in known if when <= at_us]])
 
     def lost(self, roster: Iterable[Origin]) -> list[Origin]:
         """Members whose disk was lost or replaced: what they promised and knew went with it."""
@@ -229,6 +232,28 @@ def _cut(claim: Claim, to: Claim) -> Claim:
     """Of a claim, the part during another."""
     start, until = max(claim.start_ms, to.start_ms), min(claim.until_ms, to.until_ms)
     return Claim(claim.id, claim.resource, start, until, claim.quantity, claim.stamp)
+
+
+# Reasons -----------------------------------------------------------------------------------------
+
+
+def _without_reason(told: Iterable[Telling], logs: Logs) -> Iterator[str]:
+    """Who is denied a place is told what stands there; that must have been wished there, at that time, by somebody. Of
+    what goes together, one may be in the way of all."""
+    seen: set[DecidedClaim] = set()
+    for decided in [t.decided for t in told if t.decided.state is ClaimState.DISPLACED]:
+        if decided in seen or not decided.against or decided.claim.id in decided.against:
+            continue
+        seen.add(decided)
+        bundle = logs.together.get(decided.claim.stamp, ())
+        rivals = [c for id in decided.against for c in logs.wished.get(id, ())]
+        if not any(_in_the_way(r, c) for r in rivals for c in (decided.claim, *bundle)):
+            names = ", ".join("/".join((*id.owner, id.part)) for id in decided.against)
+            yield f"{_name(decided)} is displaced because of {names}, which is not there"
+
+
+def _in_the_way(one: Claim, other: Claim) -> bool:
+    return one.resource == other.resource and one.overlaps(other)
 
 
 # Constancy ---------------------------------------------------------------------------------------
