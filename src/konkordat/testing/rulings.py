@@ -7,7 +7,7 @@ decisions in order, and take of each claim the last that is final. What a node t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from konkordat.kernel.claim import Claim, ClaimId
@@ -73,6 +73,7 @@ class Seat:
         self.ruled: dict[tuple[Any, ...], list[Ruled]] = {}  # final decisions by claim, in order
         self.resources: set[tuple[str, str]] = set()  # that it ever decided of
         self.void = 0  # decisions that do not count
+        self.undone: list[tuple[int, str, int]] = []  # final ones among them
 
     def take(self, said: Mapping[str, Any], origin: str, seq: int) -> None:
         """An entry, in the order of its log."""
@@ -105,6 +106,16 @@ class Seat:
                         _ruled(seq, ruling)
                     )
         self.void = sum(len(term.rulings) for term in self.terms.values()) - counted
+        self.undone = list(self._undone())
+
+    def _undone(self) -> Iterator[tuple[int, str, int]]:
+        """What a holder said to be final of a term, and a later term did not adopt: term, holder, batch."""
+        upto = {(term.number, term.holder): cutoff for term, cutoff in self.counted}
+        ruling = self.counted[-1][0].number if self.counted else 0
+        for key, term in self.terms.items():
+            final = [seq for seq, _ in term.rulings if seq <= term.told_final]
+            if final and term.number < ruling and final[-1] > upto.get(key, 0):
+                yield (*key, final[-1])
 
     def _chain(self, term: Term, frontier: Mapping[Origin, int]) -> list[tuple[Term, int]] | None:
         """The term and those it adopts, latest first; None if something of it is not there."""

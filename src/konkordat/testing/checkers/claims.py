@@ -3,6 +3,7 @@
     capacity    claims told as confirmed never exceed what there is at any instant, as long as their owners keep them
     reason      nobody is denied a place because of what is not in its way
     constancy   what was told as confirmed becomes nothing else but by its owner, its end or what replaced it
+    finality    no later term leaves out what the holder of an earlier one said to be final
     decision    after healing every claim is decided whose seat has a majority of its members
     index       what a node tells in the end is what the pure oracle makes of its log
 
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
 from konkordat.kernel.hlc import Stamp
-from konkordat.kernel.ids import Group, NodeName, Origin, RecordKey, node_of
+from konkordat.kernel.ids import Group, NodeName, Origin, RecordKey
 from konkordat.kernel.policy import Register
 from konkordat.kernel.record import Record
 from konkordat.kernel.seat import Decide, candidates
@@ -58,7 +59,9 @@ def check(history: History, domain: Domain) -> list[Violation]:
     finals = [h for h in history if isinstance(h, Final)]
     logs = Logs(history, finals, domain)
     told = list(told_in(history))
-    found = [*_too_many(told, logs), *_without_reason(told, logs), *_changed(history, told, logs)]
+    found = list(_too_many(told, logs))
+    if not _much_is_lost(history, logs):
+        found += [*_without_reason(told, logs), *_changed(history, told, logs)]
     for final in finals:
         found += _unlike_oracle(final, domain, logs)
     return [Violation(NAME, what) for what in found]
@@ -157,6 +160,8 @@ class Logs:
         if expires_ms and self._clock_by(at_us) >= expires_ms:
             return True
         own = next((e for e in self.of_owner.get(id.owner, ()) if e.stamp == claim.stamp), None)
+        if own is None:
+            return True  # the wish itself is in no log any more: all disks that had it were lost
         return any(
             self.made_us.get((entry.stamp.origin, entry.seq), 0) <= at_us
             for entry in self.of_owner.get(id.owner, ())
@@ -166,9 +171,9 @@ class Logs:
     def _clock_by(self, at_us: int) -> int:
         return max((ms for when, ms in self.latest_ms if when <= at_us), default=0)
 
-    def _matters(self, entry: Entry, own: Entry | None) -> bool:
+    def _matters(self, entry: Entry, own: Entry) -> bool:
         """True if a write may have ended the wish of another: it is not simply overwritten by that."""
-        if own is None or entry.life > own.life:
+        if entry.life > own.life:
             return True
         if entry.life < own.life:
             return False
@@ -181,10 +186,6 @@ class Logs:
         """The most that there ever was of a resource until then, at any node."""
         known = self._capacities.get(resource, ())
         return max([self.domain.capacity(None), *[most for when, most in known if when <= at_us]])
-
-    def lost(self, roster: Iterable[Origin]) -> list[Origin]:
-        """Members whose disk was lost or replaced: what they promised and knew went with it."""
-        return [member for member in roster if self.living.get(node_of(member)) != member]
 
 
 def alone(entry: Entry) -> Record:
@@ -261,8 +262,6 @@ def _in_the_way(one: Claim, other: Claim) -> bool:
 
 def _changed(history: History, told: Iterable[Telling], logs: Logs) -> Iterator[str]:
     """Per wish: one place; never denied by anybody; and nobody takes back what it told."""
-    if any(_much_is_lost(roster, logs) for roster in logs.rosters):
-        return
     replaced = {(h.node, h.at_us) for h in history if isinstance(h, DiskChanged)}
     confirmed: dict[tuple[ClaimId, Stamp], DecidedClaim] = {}
     displaced: dict[tuple[ClaimId, Stamp], Telling] = {}
@@ -305,11 +304,12 @@ def _taken_back(before: DecidedClaim, telling: Telling, logs: Logs) -> Iterator[
     yield f"{telling.node} told {_name(now)} as confirmed, and then as {now.state}"
 
 
-def _much_is_lost(roster: tuple[Origin, ...], logs: Logs) -> bool:
-    """True if what was final may be on no disk any more: at a majority, or, decided at home, at one."""
-    lost = len(logs.lost(roster))
+def _much_is_lost(history: History, logs: Logs) -> bool:
+    """True if what was final may be on no disk any more: of a majority, or, decided at home, of one."""
+    (members,) = [h.members for h in history if isinstance(h, Constituted)]
+    lost = {h.node for h in history if isinstance(h, DiskChanged)} & set(members)
     by_home = any(term.by_home for seat in _seats(logs).values() for term in seat.terms.values())
-    return lost * 2 > len(roster) or (by_home and lost > 0)
+    return len(lost) * 2 > len(members) or (by_home and bool(lost))
 
 
 def _seats(logs: Logs) -> Mapping[str, Seat]:
@@ -333,6 +333,9 @@ def _unlike_oracle(final: Final, domain: Domain, logs: Logs) -> Iterator[str]:
         return  # whoever has both has stopped deciding, at whatever point that was
     log = Log(entries_of(final.batches), final.frontier, final.records)
     wanted, seats = index_of(log, domain), log.seats
+    for name, seat in seats.items():
+        for term, holder, seq in seat.undone:
+            yield f"batch {seq} of {holder} was final in term {term} of {name}, and is void"
     told = {
         id: as_row(d.claim, str(d.state), d.against)
         for id, d in final.claims.items()
