@@ -48,7 +48,7 @@ def test_five_nodes_that_all_write_end_up_with_the_same(tmp_path: Path) -> None:
         for node in nodes:
             answer = node.post("/v2/batch", speakers(50, node.name), key)
             assert answer.status_code == 200, answer.text
-        soon(lambda: converged(*nodes) and nodes[4].cluster()["nodes"][0]["records"] == 251)
+        soon(lambda: converged(*nodes) and nodes[4].cluster()["nodes"][0]["records"] == 252)
         # Each also says so of all the others, once their next heartbeats have come.
         soon(lambda: all(node.cluster()["converged"] for node in nodes))
         for node in nodes:
@@ -195,7 +195,7 @@ def test_a_cut_line_and_its_mending_can_be_exercised(tmp_path: Path) -> None:
         assert not converged(zurich, geneva)
         geneva.send(signal.SIGUSR2)
         soon(lambda: converged(zurich, geneva))
-        assert zurich.cluster()["nodes"][0]["records"] == 11
+        assert zurich.cluster()["nodes"][0]["records"] == 12
 
 
 def test_a_told_stop_is_graceful_and_soon_and_the_peers_know_at_once(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_cluster_can_speak_tls_alone_inside_and_out(tmp_path: Path, certify: C
         soon(lambda: basel.peers() == {"zurich", "geneva"})
         key = geneva.make_key()
         assert geneva.post("/v2/batch", speakers(10, "secret"), key).status_code == 200
-        soon(lambda: converged(*nodes) and zurich.cluster()["nodes"][0]["records"] == 11)
+        soon(lambda: converged(*nodes) and zurich.cluster()["nodes"][0]["records"] == 12)
         with pytest.raises(httpx.HTTPError):  # plain HTTP is not spoken at all
             httpx.get(f"http{zurich.url.removeprefix('https')}/livez", timeout=10)
     finally:

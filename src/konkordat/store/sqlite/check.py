@@ -90,6 +90,8 @@ class Check:
             origin = self._origins.get(number)
             if origin is None:
                 self._note(f"batch {seq} is of origin {number}, which is not booked")
+            elif not isinstance(body, bytes):  # a flipped bit can change a value's type too
+                self._note(f"batch {seq} of {origin}: its body is {type(body).__name__}, not bytes")
             else:
                 row = LogRow(origin, seq, hash_, first_hlc, last_hlc, body, arrived_ms)
                 self._replayed.feed([row])
