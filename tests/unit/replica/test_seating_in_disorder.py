@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
+import pytest
+
 from konkordat.kernel.claim import ClaimState
+from konkordat.replica.admission import OwnHistoryLostError
 from konkordat.replica.claims import SETTLED
-from konkordat.replica.messages import Accepted
+from konkordat.replica.messages import Accepted, Tick
+from konkordat.testing.disk import MemoryDisk
 from konkordat.testing.domain import Book, Remove, TrialDomain, Wish, booking, capacity_of
 from konkordat.testing.workbench import Bench, Workbench
 
@@ -213,3 +217,24 @@ def test_a_place_that_was_left_before_it_was_heard_of_is_not_told_as_kept() -> N
     table.settle(3_000)
     for name in MEMBERS:
         assert states(table, name, "a") == {"slot": ClaimState.CONFIRMED}
+
+
+def test_a_holder_on_an_old_copy_of_its_disk_says_nothing_before_it_heard_its_peers() -> None:
+    """It wrote what was due at once, under numbers that its peers knew with another content."""
+    table = four()
+    table.write("zurich", wish("a", expires_ms=table.clock.now_ms + 2_000))
+    table.settle(500)
+    zurich = table["zurich"]
+    assert isinstance(zurich.disk, MemoryDisk)
+    backup = zurich.disk.backup()
+    table.settle(3_000)
+    assert states(table, "zurich", "a") == {"slot": ClaimState.EXPIRED}
+    zurich.disk.restore(backup)
+    zurich.start()
+    written = len(zurich.log())
+    table.do("zurich", Tick())
+    assert len(zurich.log()) == written
+    table.lose("zurich")
+    table.tick(300)
+    with pytest.raises(OwnHistoryLostError):
+        table.deliver_all()
