@@ -232,13 +232,14 @@ class NodeGate:
         metrics.commits.inc()
         metrics.commit_seconds.observe(drained.seconds)
         metrics.commit_changes.observe(len(committed.entries))
-        batches = {(e.stamp.origin, e.seq): e.stamp for e in committed.entries}
-        local = sum(1 for e in committed.entries if e.stamp.origin == own)
+        stamps = [entry.stamp for entry in committed.entries]
+        local = sum([1 for stamp in stamps if stamp.origin == own])
         metrics.changes.labels("local").inc(local)
         metrics.changes.labels("remote").inc(len(committed.entries) - local)
         now_ms = self._clock.now_ms()
-        for (origin, _), stamp in batches.items():
-            if origin != own:
+        # The last of each origin stands for what came with it.
+        for stamp in {stamp.origin: stamp for stamp in stamps}.values():
+            if stamp.origin != own:
                 metrics.delay.observe(max(0, now_ms - ms_of(stamp.hlc)) / 1e3)
         metrics.displaced.inc(sum(1 for c in committed.claims if c.state == "displaced"))
         made = [d for d in committed.claims if is_decision(d)]

@@ -24,6 +24,7 @@ READ_AHEAD: Final = 64  # records of those who wait, in one query; mostly one pl
 
 SeatFor = Callable[[Resource, Commit], SeatId | None]
 Has = Callable[[Stamp], bool]  # whether the transaction of a stamp is here
+Fresh = Mapping[ClaimId, tuple[Claim, Wanted]]  # what this commit's new records ask for
 
 
 def wish_of(domain: Domain, id: ClaimId, commit: Commit) -> tuple[Claim, Wanted] | None:
@@ -46,13 +47,20 @@ class Decider:
     """What the holder of seats does in each commit."""
 
     def __init__(
-        self, domain: Domain, machine: Seats, agenda: Agenda, seat_for: SeatFor, has: Has
+        self,
+        domain: Domain,
+        machine: Seats,
+        agenda: Agenda,
+        seat_for: SeatFor,
+        has: Has,
+        fresh: Fresh,
     ) -> None:
         self._domain = domain
         self._machine = machine
         self._agenda = agenda
         self._seat_for = seat_for
         self._has = has
+        self._fresh = fresh
         self._deciding: set[SeatId] = set()
 
     def decide(self, commit: Commit) -> list[Decision]:
@@ -195,7 +203,7 @@ class Decider:
         return requests
 
     def _wish(self, id: ClaimId, commit: Commit) -> tuple[Claim, Wanted] | None:
-        return wish_of(self._domain, id, commit)
+        return self._fresh.get(id) or wish_of(self._domain, id, commit)
 
     def _capacities(self, requests: Iterable[Request], commit: Commit) -> dict[Resource, int]:
         wishes = [wish for request in requests for wish in request.wishes]

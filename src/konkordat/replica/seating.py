@@ -33,7 +33,7 @@ from konkordat.replica.agenda import Agenda
 from konkordat.replica.claims import held_id, own_id, settled_id
 from konkordat.replica.commit import Commit
 from konkordat.replica.deciding import Decider, wish_of
-from konkordat.replica.domain import Domain
+from konkordat.replica.domain import Domain, Wanted
 from konkordat.replica.membership import NO_ROSTER, Membership
 from konkordat.replica.recall import Records, answered_ahead, let_go, settled_claims
 from konkordat.replica.rosters import ROSTER_SEAT, decided_before
@@ -85,11 +85,13 @@ class Seating:
         # Claims of which more is final than the wish that is here; looked at again when the later one is.
         self._awaited: dict[ClaimId, Stamp] = {}
         self._latest: dict[Origin, Hlc] = {}  # of each log, as far as we have it
-        self._decider = Decider(domain, self._machine, self._agenda, self._seat_for, self._has)
+        self._fresh: dict[ClaimId, tuple[Claim, Wanted]] = {}
+        self._decider = Decider(
+            domain, self._machine, self._agenda, self._seat_for, self._has, self._fresh
+        )
         self._touched: dict[ClaimId, None] = {}
-        self._plain: dict[
-            ClaimId, Claim
-        ] = {}  # new claims of which the index tells no more than that
+        # New claims of which the index tells no more than that.
+        self._plain: dict[ClaimId, Claim] = {}
         self._owed: dict[NodeName, None] = {}  # holders that wait for our acknowledgement
         self.notes: list[Note] = []
         self.opened_ms: dict[tuple[SeatId, int], int] = {}
@@ -111,13 +113,9 @@ class Seating:
         )
         self._rebuild()
 
-    @property
-    def _conflict(self) -> bool:
-        return self._membership.conflict
-
     def view(self, now_ms: int) -> SeatingView:
         """All seats, for other threads."""
-        return self.knowledge.view(now_ms, self._conflict)
+        return self.knowledge.view(now_ms, self._membership.conflict)
 
     @property
     def machine(self) -> Seats:
@@ -164,7 +162,7 @@ class Seating:
         self, commit: Commit, frontier: Mapping[Origin, int], now_ms: int
     ) -> Iterator[tuple[Change, ...]]:
         """What to write now, in the batch after `frontier`: each a transaction of its own."""
-        if self._conflict or self._is_silent(now_ms):
+        if self._membership.conflict or self._is_silent(now_ms):
             return
         first = self._membership.first(self._frontiers, frontier)
         if first is not None:
@@ -234,7 +232,11 @@ class Seating:
     def _note_plain(self, id: ClaimId, claim: Claim, commit: Commit) -> None:
         """Most claims are new, are granted as they are, and stay: they need not be looked up again for that."""
         record = commit.record(id.owner)
-        if record is not None and not self._domain.wanted(record, claim).expires_ms:
+        if record is None:
+            return
+        wanted = self._domain.wanted(record, claim)
+        self._fresh[id] = (claim, wanted)
+        if not wanted.expires_ms:
             self._plain[id] = claim
 
     def _confirm_plainly(self, id: ClaimId, commit: Commit) -> bool:
@@ -277,6 +279,7 @@ class Seating:
         for id in [id for id, stamp in self._awaited.items() if self._has(stamp)]:
             del self._awaited[id]
             self._touched[id] = None
+        self._fresh.clear()
         if not commit.empty:
             self.knowledge.changed()
         ids = [id for id in self._touched if not self._confirm_plainly(id, commit)]
