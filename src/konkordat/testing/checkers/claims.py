@@ -201,15 +201,19 @@ def _too_many(told: Iterable[Telling], logs: Logs) -> Iterator[str]:
     """Sweep over each place as it is first told to be confirmed, together with those that are surely kept."""
     kept: dict[Resource, dict[Claim, None]] = {}
     seen: set[Claim] = set()
+    latest: dict[ClaimId, Stamp] = {}
     for telling in told:
         claim = _as_own(telling.decided.claim)
+        latest[claim.id] = max(latest.get(claim.id, claim.stamp), claim.stamp)
         if telling.decided.state is not ClaimState.CONFIRMED or claim in seen:
             continue
         seen.add(claim)
         on = kept.setdefault(claim.resource, {})
         rivals = [c for c in on if c.id != claim.id and c.overlaps(claim)]
-        for over in [c for c in rivals if logs.may_be_over(c, telling.at_us)]:
-            del on[over]
+        for rival in rivals:
+            # A later wish may be in no log any more, its disks being lost, and was told of all the same.
+            if latest[rival.id] > rival.stamp or logs.may_be_over(rival, telling.at_us):
+                del on[rival]
         sure = [_cut(c, claim) for c in rivals if c in on]
         most = logs.most(claim.resource, telling.at_us)
         if most_at_once([*sure, claim]) > max(most, 0) and not logs.may_be_over(
