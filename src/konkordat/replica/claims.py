@@ -35,6 +35,18 @@ def settled_id(id: ClaimId, seat: str) -> ClaimId:
     return ClaimId(id.owner, f"{id.part}{SETTLED}{seat}")
 
 
+def held_claim(claim: Claim) -> Claim:
+    """The place that a claim holds, as the index keeps it."""
+    return Claim(
+        held_id(claim.id),
+        claim.resource,
+        claim.start_ms,
+        claim.until_ms,
+        claim.quantity,
+        claim.stamp,
+    )
+
+
 def own_id(id: ClaimId) -> ClaimId:
     """The claim that a row of the index is about."""
     return ClaimId(id.owner, id.part.partition("@")[0])

@@ -99,6 +99,18 @@ class Commit:
             self.claims.know(key for key in self._first if key.collection in kinds)
         return self.claims.held(wanted)
 
+    def living(self, tenant: Tenant, collection: Collection, parent: str) -> int:
+        def counts(record: Record | None) -> bool:
+            return record is not None and record.alive and self._domain.parent(record) == parent
+
+        changed = [
+            (self._first[key], after)
+            for key, after in self._last.items()
+            if key.tenant == tenant and key.collection == collection
+        ]
+        more = sum(counts(after) - counts(before) for before, after in changed)
+        return self._store.count(tenant, collection, parent) + more
+
     # Building --------------------------------------------------------------------------------
 
     def load(self, keys: Iterable[RecordKey]) -> None:

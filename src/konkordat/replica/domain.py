@@ -40,6 +40,9 @@ class View(Protocol):
     def held(self, owners: Iterable[RecordKey]) -> Sequence[Claim]:
         """Of these records, the claims that hold a place or wait for the decision. One query for all of them."""
 
+    def living(self, tenant: Tenant, collection: Collection, parent: str) -> int:
+        """How many records of a collection have that parent and are alive. One query."""
+
 
 class Write(NamedTuple):
     """What a command does to one record."""

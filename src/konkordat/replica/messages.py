@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from konkordat.kernel.hlc import Stamp
 from konkordat.kernel.ids import NodeName, Origin, RecordKey
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
-from konkordat.wire.messages import Message
+from konkordat.wire.messages import Heartbeat, Message, Page, Push
 
 # Inputs ---------------------------------------------------------------------------------------
 
@@ -125,3 +125,16 @@ class Journaled(msgspec.Struct, frozen=True):
 
 
 Effect = Answered | Broadcast | Sent | Committed | Journaled
+
+
+def bodies_of(input_: Received) -> tuple[bytes, ...]:
+    """The batches that a message carries."""
+    message = input_.message
+    return message.bodies if isinstance(message, Push | Page) else ()
+
+
+def beats_of(inputs: Iterable[Input]) -> Iterator[tuple[NodeName, Heartbeat]]:
+    """The heartbeats among inputs, with who sent them."""
+    for input_ in inputs:
+        if isinstance(input_, Received) and isinstance(input_.message, Heartbeat):
+            yield input_.peer, input_.message

@@ -34,6 +34,8 @@ from konkordat.replica.messages import (
     Received,
     Sent,
     Tick,
+    beats_of,
+    bodies_of,
 )
 from konkordat.replica.rosters import Governed
 from konkordat.replica.seat_notes import journaled
@@ -117,9 +119,10 @@ class Replica:
         self._now_ms = now_ms
         self._check_own_history(inputs)
         commands = [i for i in inputs if isinstance(i, Command)]
-        bodies = [(i.peer, _bodies(i)) for i in inputs if isinstance(i, Received)]
-        self._acknowledge(inputs, now_ms)
-        self._write(commands, [(p, b) for p, b in bodies if b], now_ms)
+        bodies = [(i.peer, bodies_of(i)) for i in inputs if isinstance(i, Received)]
+        # Time and acknowledgements may make us say something of seats though nobody writes.
+        stirred = self._acknowledge(inputs, now_ms)
+        self._write(commands, [(p, b) for p, b in bodies if b], now_ms, stirred)
         for input_ in inputs:
             match input_:
                 case Received(peer=peer):
@@ -141,21 +144,22 @@ class Replica:
     def _check_own_history(self, inputs: Sequence[Input]) -> None:
         """Before anything is written: a write under a number that was used before would be lost."""
         have = self._frontier.get(self.origin, 0)
-        for input_ in inputs:
-            if isinstance(input_, Received) and isinstance(input_.message, Heartbeat):
-                told = input_.message.frontier.get(self.origin, 0)
-                if told > have:
-                    raise OwnHistoryLostError(self.origin, told, input_.peer)
+        for peer, beat in beats_of(inputs):
+            told = beat.frontier.get(self.origin, 0)
+            if told > have:
+                raise OwnHistoryLostError(self.origin, told, peer)
 
-    def _acknowledge(self, inputs: Sequence[Input], now_ms: int) -> None:
-        """What members have may make decisions of ours final, with the commit that follows."""
+    def _acknowledge(self, inputs: Sequence[Input], now_ms: int) -> bool:
+        """What members have may make decisions of ours final, with the commit that follows. True if it may, or it is
+        time to look at seats."""
         if self._seating is None:
-            return
-        for input_ in inputs:
-            if isinstance(input_, Received) and isinstance(input_.message, Heartbeat):
-                beat = input_.message
-                if node_of(beat.origin) == input_.peer and beat.origin != self.origin:
-                    self._seating.heard(beat.origin, beat.frontier, now_ms)
+            return False
+        heard = [
+            self._seating.heard(beat, now_ms)
+            for peer, beat in beats_of(inputs)
+            if node_of(beat.origin) == peer != self.node
+        ]
+        return any(heard) or any(isinstance(input_, Tick) for input_ in inputs)
 
     # Commit ------------------------------------------------------------------------------------
 
@@ -164,8 +168,9 @@ class Replica:
         commands: Sequence[Command],
         bodies: Sequence[tuple[NodeName, tuple[bytes, ...]]],
         now_ms: int,
+        stirred: bool,
     ) -> None:
-        if not commands and not bodies and self._seating is None:
+        if not commands and not bodies and not stirred:
             return
         commit = self._new_commit(now_ms)
         frontier, heads = dict(self._frontier), dict(self._heads)
@@ -491,8 +496,3 @@ class Replica:
 
 
 JOINING_BEHIND: Final = 500  # batches; under load some are always on their way
-
-
-def _bodies(input_: Received) -> tuple[bytes, ...]:
-    message = input_.message
-    return message.bodies if isinstance(message, Push | Page) else ()

@@ -30,7 +30,7 @@ from konkordat.protocol.seats.machine import Seats
 from konkordat.protocol.seats.rules import RULES, Rules
 from konkordat.replica import domain as port
 from konkordat.replica.agenda import Agenda
-from konkordat.replica.claims import held_id, own_id, settled_id
+from konkordat.replica.claims import held_claim, held_id, own_id, settled_id
 from konkordat.replica.commit import Commit
 from konkordat.replica.deciding import Decider, wish_of
 from konkordat.replica.domain import Domain, Wanted
@@ -57,6 +57,7 @@ from konkordat.replica.settings import ReplicaSettings
 from konkordat.replica.situation import Knowledge
 from konkordat.replica.status import SeatingView
 from konkordat.store.port import Reader
+from konkordat.wire.messages import Heartbeat
 
 
 class Seating:
@@ -124,11 +125,12 @@ class Seating:
 
     # Before the commit ---------------------------------------------------------------------------
 
-    def heard(self, origin: Origin, frontier: Mapping[Origin, int], now_ms: int) -> None:
-        """A heartbeat: its sender lives, and has this much durably."""
-        self._heard[origin] = now_ms
-        self._frontiers[origin] = frontier
-        self._machine.acknowledged(origin, frontier)
+    def heard(self, beat: Heartbeat, now_ms: int) -> bool:
+        """Its sender lives, and has this much durably. True if that may make something final."""
+        self._heard[beat.origin] = now_ms
+        self._frontiers[beat.origin] = beat.frontier
+        self._machine.acknowledged(beat.origin, beat.frontier)
+        return self._machine.awaits_members()
 
     # In the commit -------------------------------------------------------------------------------
 
@@ -155,7 +157,9 @@ class Seating:
         for entry in entries:
             if self._machine.applied(entry, at):
                 self._note(entry, at, at_ms)
-            if at.origin != self._origin and isinstance(entry, Decision | Opening):
+            if isinstance(entry, Decision | Opening) and not self._machine.decides_alone(
+                entry.seat
+            ):
                 self._owed[node_of(at.origin)] = None
 
     def transactions(
@@ -196,7 +200,7 @@ class Seating:
             self._note(entry, at, commit.now_ms)
         self._look_at_records(commit)
         book = commit.claims
-        for resource in book.resized:
+        for resource in book.resized if any(self._agenda.waiting.values()) else ():
             seat = self._seat_for(resource, commit)
             if seat is not None:
                 self._agenda.place_freed(seat, [resource])
@@ -291,6 +295,7 @@ class Seating:
 
     def take_owed(self) -> list[NodeName]:
         """The holders that wait to hear that we have what they decided."""
+        self._owed.pop(node_of(self._origin), None)
         owed, self._owed = list(self._owed), {}
         return owed
 
@@ -372,7 +377,7 @@ class Seating:
             state = ClaimState.EXPIRED
         book.tell(DecidedClaim(place, state, view.against, expires_ms))
         if holds is not None and state in (ClaimState.TENTATIVE, ClaimState.DISPLACED):
-            book.tell(DecidedClaim(_held(holds), ClaimState.CONFIRMED))
+            book.tell(DecidedClaim(held_claim(holds), ClaimState.CONFIRMED))
         else:
             book.withdraw(held_id(id))
             holds = place if state is ClaimState.CONFIRMED else None
@@ -486,14 +491,3 @@ class Seating:
             self._establish(spec)
             seat = self._seat_of[resource] = spec.id
         return seat
-
-
-def _held(claim: Claim) -> Claim:
-    return Claim(
-        held_id(claim.id),
-        claim.resource,
-        claim.start_ms,
-        claim.until_ms,
-        claim.quantity,
-        claim.stamp,
-    )

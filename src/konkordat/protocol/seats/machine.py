@@ -148,6 +148,15 @@ class Seats:
         if self._rosters.was_ever_member(member):
             self.acked.take(member, frontier, self._frontier)
 
+    def awaits_members(self) -> bool:
+        """True while something that we decided is not final, and more acknowledgements may make it so."""
+        return any(seat.awaits_members(self.me) for seat in self._seats.values())
+
+    def decides_alone(self, id: SeatId) -> bool:
+        """True where the holder's own disk makes a decision final."""
+        seat = self._seats.get(id)
+        return seat is not None and seat.decides_alone
+
     # What it says ---------------------------------------------------------------------------------
 
     def due(self, now_ms: int, heard: Heard) -> list[Entry]:

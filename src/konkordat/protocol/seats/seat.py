@@ -69,6 +69,19 @@ class Seat:
         latest = self.latest
         return latest.opening.decide if latest else spec.decide
 
+    @property
+    def decides_alone(self) -> bool:
+        """True where the holder's own disk makes a decision final."""
+        latest = self.latest
+        return latest is not None and self._rules.holder_alone(latest.opening.decide)
+
+    def awaits_members(self, me: Origin) -> bool:
+        """True while something that we decided is not final, and more acknowledgements may make it so."""
+        term = self.ruling
+        if term is None or term.key.holder != me or self.decides_alone:
+            return False
+        return term.final_upto < max(term.seq, term.last_decided)
+
     def handovers(self) -> list[tuple[Handover, Origin]]:
         """Those that concern the present term, with their authors."""
         latest = self.latest
