@@ -38,6 +38,7 @@ from konkordat.schedule.interchange.frab_json import write_frab_json
 from konkordat.schedule.interchange.frab_xml_writer import write_frab_xml
 from konkordat.schedule.interchange.icalendar_writer import write_icalendar
 from konkordat.schedule.interchange.programme import Programme
+from konkordat.schedule.rules import frame_of, within_event
 from konkordat.store.port import Reader, Span
 
 BYTES_MAX: Final = 64 << 20  # of one programme's sessions; ordinary ones take a few MiB
@@ -70,6 +71,8 @@ class Clashes(Struct, frozen=True):
 
     speakers: tuple[SpeakerClash, ...]  # at least one session of each pair is of this event
     displaced: tuple[Displaced, ...]
+    # Sessions on no day of the event: it was moved after they were booked, here or at another node.
+    outside: tuple[str, ...]
     truncated: bool  # there are more pairs
 
 
@@ -234,7 +237,7 @@ async def clashes(call: Call) -> Answer:
 
 
 def clashes_of(reader: Reader, found: Snapshot) -> Clashes:
-    """Speakers in two places at once, also in another event; and sessions without the place they asked for."""
+    """Speakers in two places at once, also in another event; sessions without the place they asked for, or outside."""
     own = {session.key.id for session in found.sessions}
     pairs = speaker_clashes(_bookings(reader, found))
     displaced = [
@@ -246,8 +249,17 @@ def clashes_of(reader: Reader, found: Snapshot) -> Clashes:
     return Clashes(
         tuple([pair for pair in pairs.pairs if pair.first in own or pair.second in own]),
         tuple(displaced),
+        tuple(_outside(found)),
         pairs.truncated,
     )
+
+
+def _outside(found: Snapshot) -> Iterator[str]:
+    frame = frame_of({group: register.value for group, register in found.event.fields.items()})
+    for session in found.sessions:
+        place = where(session, found.claims.get(session.key, ()))
+        if place and frame and not within_event(place.place.interval, frame):
+            yield session.key.id
 
 
 def _bookings(reader: Reader, found: Snapshot) -> Iterator[Booking]:
@@ -298,7 +310,8 @@ def programme_routes() -> Iterator[Route]:
         method="GET", path="/v2/events/{id:str}/clashes", run=clashes, needs="read",
         doc=Doc(
             tag="events", summary="What clashes in the programme",
-            detail="Speakers in two places at once, and sessions that lost their place to an earlier booking.",
+            detail="Speakers in two places at once, sessions that lost their place to an earlier booking, and sessions"
+            " on no day of the event, since it was moved.",
             fields=CONSISTENCY, replies=(Reply(200, "The clashes.", Clashes),),
             problems=("not_found", "too_large"),
         ),

@@ -33,5 +33,6 @@ def _clashes(clashes: Any) -> list[str]:
         for c in clashes["speakers"]
     ]
     displaced = [f"  session {d['session']} has no place" for d in clashes["displaced"]]
-    found = pairs + displaced
+    outside = [f"  session {id} is on no day of the event" for id in clashes["outside"]]
+    found = pairs + displaced + outside
     return ["It clashes:", *found] if found else ["Nothing clashes in it."]

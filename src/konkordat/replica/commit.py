@@ -13,7 +13,7 @@ from konkordat.kernel.change import Change, RequestMark, SealedBatch, Transactio
 from konkordat.kernel.claim import Claim, DecidedClaim, Resource
 from konkordat.kernel.digest import EMPTY, Summary, summary_of
 from konkordat.kernel.hlc import Hlc, Stamp, ms_of
-from konkordat.kernel.ids import Origin, RecordKey
+from konkordat.kernel.ids import Collection, Origin, RecordKey, Tenant
 from konkordat.kernel.merge import apply, join
 from konkordat.kernel.policy import Policies
 from konkordat.kernel.record import Record

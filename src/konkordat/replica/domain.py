@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from konkordat.kernel.claim import Claim, ClaimId, Resource
-from konkordat.kernel.ids import Collection, Group, RecordKey
+from konkordat.kernel.ids import Collection, Group, RecordKey, Tenant
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 from konkordat.kernel.seat import SeatId, SeatSpec

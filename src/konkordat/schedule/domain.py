@@ -12,7 +12,7 @@ and two sessions may swap their rooms.
     drafts → places              day, hours, room; what does not fit             `Places`
     drafts → registrations       seats that are left                             `Registrations`
     drafts → names               releases of other names
-    drafts → deletions           nothing that a session still needs
+    drafts → deletions           nothing that others still need                  `Needs`
     drafts → writes and notes    soft clashes, effects
 """
 
@@ -42,7 +42,8 @@ from konkordat.schedule.commands import (
 from konkordat.schedule.drafts import Draft
 from konkordat.schedule.expiry import settle_expiry
 from konkordat.schedule.foundations import check_foundations, note_roster
-from konkordat.schedule.keys import SYSTEM_TENANT, collections_of
+from konkordat.schedule.keys import collections_of
+from konkordat.schedule.needed import Needs
 from konkordat.schedule.people import People
 from konkordat.schedule.places import Places
 from konkordat.schedule.registrations import Registrations
@@ -131,6 +132,7 @@ class _Decision:
         self.places = Places(command, view, self.drafts)
         self.registrations = Registrations(command, view, self.drafts)
         self.people = People(view, self.drafts, self.places)
+        self.needs = Needs(view, self.drafts, self.places)
 
     def decide(self) -> Writes | Refusal:
         refusal = (
@@ -143,7 +145,7 @@ class _Decision:
             or self.places.settle()
             or self.registrations.settle()
             or self._check_names()
-            or self._check_deletions()
+            or self.needs.check_deletions()
         )
         if refusal is not None:
             return self._located(refusal)
@@ -235,35 +237,19 @@ class _Decision:
             resource = Resource(draft.key.tenant, claims.release_name(event, name))
             held = self.view.granted(resource, *claims.SEATS_TIME)
             if name == RESERVED_NAME or any(claim.id.owner != draft.key for claim in held):
-                detail = (
-                    f"The event has a release {name!r}. A release never changes; take another name."
+                what = (
+                    f"{name!r} means the present"
+                    if name == RESERVED_NAME
+                    else f"The event has a release {name!r}"
                 )
+                detail = f"{what}. A release never changes; take another name."
                 return located(Refusal("release_exists", detail, "/name"), draft.operation)
-        return None
-
-    # Deletions -----------------------------------------------------------------------------------
-
-    def _check_deletions(self) -> Refusal | None:
-        """Whether a session that is still to come needs what is deleted; what is past needs nothing."""
-        for draft in self.drafts.values():
-            resource = _needed_as(draft.key) if draft.deletes else None
-            if resource is None:
-                continue
-            users = self.places.holders(resource, self.view.now_ms, _FAR_MS)
-            if users:
-                what = draft.key.collection.removesuffix("s")
-                needed_by = f"{len(users)} sessions to come need"
-                if len(users) == 1:
-                    needed_by = "A session to come needs"
-                detail = f"{needed_by} the {what} {draft.key.id}."
-                refusal = Refusal("in_use", detail, conflicts=tuple(users[:WARNINGS_MAX]))
-                return located(refusal, draft.operation)
         return None
 
     # The answer ----------------------------------------------------------------------------------
 
     def _notes(self) -> WriteNotes:
-        warnings = [*self.places.warnings(), *self.people.warnings()]
+        warnings = [*self.places.warnings(), *self.people.warnings(), *self.needs.warnings()]
         keys = [key_of(self.command, op) for op in self.command.operations]
         effects: list[Effect] = [
             "unchanged" if self.drafts[key].is_as_it_was else effect
@@ -283,18 +269,6 @@ class _Decision:
             return refusal
         extra = {name: value for name, value in refusal.extra.items() if name != "operation"}
         return msgspec.structs.replace(refusal, extra=extra)
-
-
-# Later than any slot can be.
-_FAR_MS = 1 << 60
-
-
-def _needed_as(key: RecordKey) -> Resource | None:
-    if key.tenant == SYSTEM_TENANT:
-        return None
-    if key.collection == claims.SPEAKERS:
-        return Resource(key.tenant, claims.speaker_name(key.id))
-    return claims.owned_resource(key)
 
 
 def _referred(command: WriteCommand, found: Found) -> RecordKey:

@@ -68,6 +68,7 @@ def test_a_speaker_in_two_places_is_shown_and_not_repaired(forum: Programme) -> 
     assert found == {
         "speakers": [{"speaker": forum.speaker, "first": ids[0], "second": ids[1]}],
         "displaced": [],
+        "outside": [],
         "truncated": False,
     }
 
@@ -85,3 +86,17 @@ def test_displaced_sessions_are_listed_with_their_reason(
         (displaced,) = caller.get(f"/v2/events/{forum.event}/clashes").json()["displaced"]
         assert displaced["session"] == lost["id"]
         assert displaced["reason"]["claims"] == [{"type": "sessions", "id": mine["id"]}]
+
+
+@pytest.mark.row("S0-8")
+def test_sessions_of_an_event_that_moved_are_found_outside_of_it(forum: Programme) -> None:
+    """indico #4068: the event moved and the room booking stayed, and nobody was told."""
+    made = forum.caller.post("/v2/sessions", forum.session(slot=forum.slot())).json()
+    path = f"/v2/events/{forum.event}"
+    days = {"start_date": "2027-09-01", "end_date": "2027-09-02"}
+    moved = forum.caller.patch(path, days).json()
+    assert [warning["code"] for warning in moved["warnings"]] == ["sessions_stay"]
+    assert forum.caller.get(f"{path}/clashes").json()["outside"] == [made["id"]]
+    there = forum.slot() | {"local_start": "2027-09-01T09:00"}
+    forum.caller.patch(f"/v2/sessions/{made['id']}", {"slot": there})
+    assert forum.caller.get(f"{path}/clashes").json()["outside"] == []

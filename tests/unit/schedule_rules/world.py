@@ -66,6 +66,14 @@ class World:
         granted = {c.id: c for r in resources for c in self.granted(r, -(1 << 60), 1 << 60)}
         return [granted[claim.id] for claim in made if claim.id in granted]
 
+    def living(self, tenant: Tenant, collection: Collection, parent: str) -> int:
+        of = [
+            r
+            for r in self.records.values()
+            if (r.key.tenant, r.key.collection) == (tenant, collection)
+        ]
+        return sum(r.alive and self.domain.parent(r) == parent for r in of)
+
     def decisions(self, resource: Resource) -> list[DecidedClaim]:
         claims = [c for r in self.records.values() for c in self.domain.claims(r)]
         owner = self.domain.capacity_owner(resource)
