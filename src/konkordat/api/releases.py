@@ -41,7 +41,7 @@ from konkordat.api.programmes import (
 )
 from konkordat.api.resources import Resource
 from konkordat.api.views import FORMS, version
-from konkordat.api.writing import Caller, Options, make_command, refused, written
+from konkordat.api.writing import Caller, Options, make_command, refused, settled, written
 from konkordat.kernel import canonical
 from konkordat.kernel.ids import Group, RecordKey, record_key
 from konkordat.kernel.refusal import Refusal
@@ -177,7 +177,10 @@ async def _write_release(
     (done,) = written(await gate.submit(command), call.tenant, [operation], gate.reader())
     if done.is_replayed:
         call.headers_out.append((b"idempotency-replayed", b"true"))
-    if dry_run or done.record is None:
+    if dry_run:
+        return b"null", 200
+    (done,) = await settled(call, [done])
+    if done.record is None:
         return b"null", 200
     return FORMS[RELEASES].json(done.record, done.claims, version(done.record, done.claims)), 201
 

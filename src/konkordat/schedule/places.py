@@ -228,6 +228,10 @@ class Places:
         expires_ms = instant_ms(rules.read(hold, EXPIRES_AT))
         if expires_ms is None or expires_ms <= self._view.now_ms:
             return Refusal("hold_expired", f"The hold {draft.hold} has expired.", "/slot/hold")
+        key = RecordKey(draft.key.tenant, HOLDS, RecordId(draft.hold))
+        if key not in self._drafts and not self._view.held([key]):
+            detail = f"The hold {draft.hold} holds nothing: it was taken over, or lost its place."
+            return Refusal("hold_expired", detail, "/slot/hold")
         held = plan_from(hold.get(SLOT, NULL)).candidates
         if held and self._book.venue(held[0].name) != venue:
             detail = "The hold is at another venue, and one venue cannot decide for two."

@@ -202,3 +202,11 @@ def test_followers_are_told_of_a_decision_at_every_node(
                 if message["msg"] == "change" and message["id"] == made["id"]:
                     states.append(state(message["data"]))
     assert states[-1] == "confirmed"
+
+
+def test_a_release_waits_for_its_name(forum: Programme, acme: Caller, table: Table) -> None:
+    path = f"/v2/events/{forum.event}/releases"
+    with Elsewhere(table):
+        made = acme.post(path, {"name": "1.0"}, headers=WAIT)
+    assert made.json()["release"]["state"] == "confirmed"
+    assert made.headers["preference-applied"] == "wait=10"

@@ -184,3 +184,13 @@ def test_a_hold_names_alternatives_too(seated: Seated) -> None:
     seated.carry_out(talk("a", slot("09:00")))
     seated.carry_out(hold("h", slot("09:00", alternatives=[{"room": uid("attic")}])))
     assert seated.place("h", collection="holds") == slot("09:00", room="attic")
+
+
+def test_a_hold_that_was_taken_over_gives_nothing_to_a_second_session(seated: Seated) -> None:
+    seated.carry_out(hold("h", slot("09:00")))
+    seated.carry_out(talk("a", slot("09:00", hold=uid("h"))))
+    refusal = seated.refused(talk("b", slot("11:00", hold=uid("h"))))
+    assert (refusal.code, refusal.pointer) == ("hold_expired", "/slot/hold")
+    # Who took it over may say so again, and is where it was.
+    seated.carry_out(patch("sessions", "a", slot=slot("09:00", hold=uid("h"))))
+    assert seated.told("a") == {"slot": "confirmed"}
