@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
 
 from konkordat.kernel.change import (
     NO_HASH,
@@ -15,12 +18,14 @@ from konkordat.kernel.change import (
 from konkordat.kernel.claim import DecidedClaim
 from konkordat.kernel.hlc import Hlc, Stamp, hlc_at
 from konkordat.kernel.ids import Group, NodeName, Origin, RecordKey
-from konkordat.testing.domain import item
+from konkordat.testing.checkers import judge
+from konkordat.testing.domain import TrialDomain, item
 from konkordat.testing.history import (
     Agreed,
     Asked,
     Final,
     FinalBatch,
+    Happening,
     Healed,
     History,
     LoggedBatch,
@@ -202,3 +207,48 @@ def true_history() -> History:
         final(ZURICH, FIRST, SECOND, GONE),
         final(BERN, FIRST, SECOND, GONE),
     ]
+
+
+# Looking at histories, and spoiling them -------------------------------------------------------------
+
+replaced = msgspec.structs.replace
+
+
+def verdict(history: History) -> set[str]:
+    """The names of the judges that found something."""
+    return {violation.checker for violation in judge(history, TrialDomain())}
+
+
+def change(past: History, which: Callable[[Happening], bool], /, **fields: Any) -> History:
+    """The history with the first happening that is meant changed."""
+    changed = list(past)
+    at_ = next(i for i, h in enumerate(changed) if which(h))
+    changed[at_] = replaced(changed[at_], **fields)
+    return changed
+
+
+def without(history: History, which: Callable[[Happening], bool]) -> History:
+    at_ = next(i for i, h in enumerate(history) if which(h))
+    return history[:at_] + history[at_ + 1 :]
+
+
+def put_after(history: History, which: Callable[[Happening], bool], new: Happening) -> History:
+    at_ = next(i for i, h in enumerate(history) if which(h))
+    return [*history[: at_ + 1], new, *history[at_ + 1 :]]
+
+
+def is_final(node: str) -> Callable[[Happening], bool]:
+    return lambda h: isinstance(h, Final) and h.node == node
+
+
+def is_wrote(node: str, second: float) -> Callable[[Happening], bool]:
+    return lambda h: isinstance(h, Wrote) and h.node == node and h.at_us == us(second)
+
+
+def is_told(cause: str) -> Callable[[Happening], bool]:
+    return lambda h: isinstance(h, Told) and h.cause == cause
+
+
+def final_of(history: History, node: str) -> Final:
+    (found,) = [h for h in history if isinstance(h, Final) and h.node == node]
+    return found

@@ -5,24 +5,21 @@ A judge that never finds anything looks like proof. These tests are what tells t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 
 from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
 from konkordat.kernel.digest import Summary
 from konkordat.kernel.hlc import Hlc, Stamp, hlc_at, ms_of
 from konkordat.kernel.ids import Origin, Tenant
-from konkordat.replica.claims import held_id
 from konkordat.testing.checkers import judge
 from konkordat.testing.domain import TrialDomain, booking, item
 from konkordat.testing.history import (
     Agreed,
     DiskChanged,
     DiskFailed,
-    Final,
     FinalBatch,
     Gauged,
     GaveUp,
@@ -33,9 +30,7 @@ from konkordat.testing.history import (
     Started,
     Stopped,
     Told,
-    Wrote,
 )
-from simulation import seat_stories as seats
 from simulation.stories import (
     ALL,
     BERN,
@@ -50,57 +45,24 @@ from simulation.stories import (
     asked,
     at,
     batch,
+    change,
     final,
+    final_of,
+    is_final,
+    is_told,
+    is_wrote,
+    put_after,
     read,
+    replaced,
     seen,
     told,
     true_history,
     us,
     value,
+    verdict,
+    without,
     wrote,
 )
-
-replaced = msgspec.structs.replace
-
-
-def verdict(history: History) -> set[str]:
-    """The names of the judges that found something."""
-    return {violation.checker for violation in judge(history, TrialDomain())}
-
-
-def change(past: History, which: Callable[[Happening], bool], /, **fields: Any) -> History:
-    """The history with the first happening that is meant changed."""
-    changed = list(past)
-    at_ = next(i for i, h in enumerate(changed) if which(h))
-    changed[at_] = replaced(changed[at_], **fields)
-    return changed
-
-
-def without(history: History, which: Callable[[Happening], bool]) -> History:
-    at_ = next(i for i, h in enumerate(history) if which(h))
-    return history[:at_] + history[at_ + 1 :]
-
-
-def put_after(history: History, which: Callable[[Happening], bool], new: Happening) -> History:
-    at_ = next(i for i, h in enumerate(history) if which(h))
-    return [*history[: at_ + 1], new, *history[at_ + 1 :]]
-
-
-def is_final(node: str) -> Callable[[Happening], bool]:
-    return lambda h: isinstance(h, Final) and h.node == node
-
-
-def is_wrote(node: str, second: float) -> Callable[[Happening], bool]:
-    return lambda h: isinstance(h, Wrote) and h.node == node and h.at_us == us(second)
-
-
-def is_told(cause: str) -> Callable[[Happening], bool]:
-    return lambda h: isinstance(h, Told) and h.cause == cause
-
-
-def final_of(history: History, node: str) -> Final:
-    (found,) = [h for h in history if isinstance(h, Final) and h.node == node]
-    return found
 
 
 def test_a_true_history_passes_every_judge() -> None:
@@ -177,86 +139,6 @@ def test_a_losing_value_that_is_missing_from_the_history_is_found() -> None:
     history = true_history()
     kept = {A: tuple(s for s in final_of(history, "bern").history[A] if s.hlc != at(1))}
     assert "I2" in verdict(change(history, is_final("bern"), history=kept))
-
-
-# I3 -------------------------------------------------------------------------------------------------
-
-
-def test_a_true_history_of_a_seat_passes_every_judge() -> None:
-    assert judge(seats.true_history(), TrialDomain()) == []
-
-
-def test_two_claims_told_as_confirmed_for_one_place_are_found() -> None:
-    """Also if only one reader was ever shown it."""
-    both = seats.read(8.5, seats.KEY_B, seats.confirmed(seats.B))
-    assert verdict(put_after(seats.true_history(), is_wrote("zurich", 8), both)) == {"I3"}
-
-
-def test_a_place_told_as_confirmed_after_its_owner_left_it_stands_in_nobodys_way() -> None:
-    late = seats.read(13.5, seats.KEY_A, seats.confirmed(seats.A))
-    history = put_after(seats.true_history(), is_wrote("zurich", 13), late)
-    assert judge(history, TrialDomain()) == []
-
-
-def test_a_confirmed_claim_that_is_told_as_tentative_again_is_found() -> None:
-    again = (seats.tentative(seats.C),)
-    spoilt = seats.read(15, seats.KEY_C, *again)
-    assert verdict([*seats.true_history()[:-4], spoilt, *seats.true_history()[-4:]]) == {"I3"}
-
-
-def test_a_confirmed_claim_that_is_released_by_nobody_is_found() -> None:
-    spoilt = seats.read(15, seats.KEY_C, DecidedClaim(seats.C, ClaimState.RELEASED))
-    assert verdict([*seats.true_history()[:-4], spoilt, *seats.true_history()[-4:]]) == {"I3"}
-
-
-def test_a_claim_confirmed_here_and_denied_there_is_found() -> None:
-    denied = msgspec.structs.replace(
-        seats.read(5.5, seats.KEY_A, seats.displaced(seats.A, seats.B)), node=BERN
-    )
-    assert verdict(put_after(seats.true_history(), is_wrote("zurich", 5), denied)) == {"I3"}
-
-
-def test_one_wish_confirmed_for_two_places_is_found() -> None:
-    other = replaced(seats.C, start_ms=40, until_ms=50)
-    spoilt = replaced(seats.read(15, seats.KEY_C, seats.confirmed(other)), node=BERN)
-    assert verdict([*seats.true_history()[:-4], spoilt, *seats.true_history()[-4:]]) == {"I3"}
-
-
-@pytest.mark.parametrize(
-    "index",
-    [
-        (*seats.INDEX[:2], seats.tentative(seats.C)),
-        seats.INDEX[:2],
-        (*seats.INDEX, seats.confirmed(replaced(seats.A, id=held_id(seats.A.id)))),
-        (seats.INDEX[0], seats.displaced(seats.B, seats.C), seats.INDEX[2]),
-    ],
-    ids=["not told", "missing", "kept for nothing", "another reason"],
-)
-def test_an_index_that_is_not_what_the_log_makes_is_found(index: Sequence[DecidedClaim]) -> None:
-    history = [*seats.true_history()[:-2], *seats.finals(*index)]
-    assert verdict(history) == {"I3"}
-
-
-def test_a_claim_that_nobody_decides_although_a_majority_is_there_is_found() -> None:
-    """As if the holder had never come to the last booking."""
-    decided = len(seats.ALL) - 2
-    short = [final(n, *seats.ALL[:decided], claims=_undecided()) for n in (ZURICH, BERN)]
-    history = [*seats.true_history()[:-2], *short]
-    history = [h for h in history if not (isinstance(h, Wrote) and h.at_us > us(12.5))]
-    assert verdict(history) == {"I3"}
-
-
-def test_without_a_majority_nobody_need_decide() -> None:
-    decided = len(seats.ALL) - 2
-    short = [final(n, *seats.ALL[:decided], claims=_undecided()) for n in (ZURICH, BERN)]
-    lost = Started(us(15), BERN, Origin("bern.2"), Hlc(0), short[1].frontier, short[1].root)
-    history = [*seats.true_history()[:-4], lost, *seats.true_history()[-4:-2], *short]
-    history = [h for h in history if not (isinstance(h, Wrote) and h.at_us > us(12.5))]
-    assert judge(history, TrialDomain()) == []
-
-
-def _undecided() -> tuple[DecidedClaim, ...]:
-    return (*seats.INDEX[:2], seats.tentative(seats.C))
 
 
 # I4 -------------------------------------------------------------------------------------------------
