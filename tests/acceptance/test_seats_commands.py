@@ -85,6 +85,17 @@ def test_seats_are_listed_with_who_holds_them(tenant: dict[str, str], forum: For
     assert seat["holder"] in table.out
 
 
+def test_a_line_of_the_list_fits_a_terminal_and_names_its_seat(
+    tenant: dict[str, str], forum: Forum
+) -> None:
+    (line,) = [li for li in run("seats", env=tenant).out.splitlines() if "Kursaal" in li]
+    assert len(line) <= 80
+    for name in (line.split()[-1], f"forum/venues/{forum.venue}", forum.venue):
+        found = run("seats", "timeline", name, env=tenant)
+        assert found.code == 0, found.err
+        assert forum.venue in found.out
+
+
 def test_a_write_that_waits_has_its_decision(nodes: LocalCluster, forum: Forum) -> None:
     with Client(nodes.urls["geneva"], key=nodes.key) as client:
         made = client.sessions.create(forum.session("Netze", 9), wait_s=10)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 from rich import box
@@ -16,6 +16,10 @@ from konkordat.client import Client
 from konkordat.client.operations import RosterChange
 
 Seat = dict[str, Any]
+END_CHARS_MIN: Final = 4  # of an id, to name a seat by: fewer is a slip more likely than a name
+ID_CHARS_SHOWN: Final = (
+    12  # the last part of a UUID, 48 random bits; a whole id would fill a line of a terminal
+)
 
 
 class RosterWish(Struct, frozen=True):
@@ -44,18 +48,24 @@ def _table(seats: list[Seat]) -> Table:
     table = _plain("venue", "holder", "term", "since", "home", "decide", "waiting", "seat")
     for column in (2, 6):
         table.columns[column].justify = "right"
+    table.columns[7].no_wrap = True
     for seat in seats:
         table.add_row(
-            Text(_name(seat), "bold"),
+            Text(_title(seat), "bold"),
             _holder(seat),
             str(seat["term"]),
             _minute(seat["since"]),
             seat["home"] or "-",
             seat["decide"],
             Text(thousands(seat["undecided"]), "yellow" if seat["undecided"] else "dim"),
-            Text(seat["id"], "dim"),
+            Text(_short(seat["id"]), "dim"),
         )
     return table
+
+
+def _short(id: str) -> str:
+    """As much of a seat's id as tells it apart, and can be typed: its random end."""
+    return id.rpartition(".")[2][-ID_CHARS_SHOWN:]
 
 
 def _holder(seat: Seat) -> Text:
@@ -111,19 +121,19 @@ def hand_over(connection: Connection, venue: str, node: str, wait_s: float, as_j
 
 
 def _find(client: Client, venue: str) -> Seat:
-    """The seat that somebody means: by its id, the end of that, or a name of its venue."""
+    """The seat that somebody means: by its id (logs write it with slashes), the end of that, or a name of its venue."""
     seats = list(client.who_decides())
-    exact = [seat for seat in seats if seat["id"] == venue]
-    found = exact or [
-        seat
-        for seat in seats
-        if seat["id"].endswith(f".{venue}") or venue in (seat["name"] or {}).values()
-    ]
+    id = venue.replace("/", ".")
+    found = (
+        [seat for seat in seats if seat["id"] == id]
+        or [seat for seat in seats if venue in (seat["name"] or {}).values()]
+        or [seat for seat in seats if len(id) >= END_CHARS_MIN and seat["id"].endswith(id)]
+    )
     if len(found) == 1:
         return found[0]
     if found:
         ids = ", ".join(seat["id"] for seat in found)
-        message = f"{venue} is the name of several: {ids}. Give the id."
+        message = f"{venue} may be any of {ids}. Give the id."
     else:
         message = f"There is no seat {venue}. `konkordat seats` lists all."
     raise CommandError(message, ExitCode.USAGE, "unknown_seat")
@@ -131,8 +141,12 @@ def _find(client: Client, venue: str) -> Seat:
 
 def _name(seat: Seat) -> str:
     """The venue's name in its first language, or what tells it apart."""
-    names = seat["name"] or {}
-    return str(next(iter(names.values()), seat["id"].rpartition(".")[2]))
+    return _title(seat) or str(seat["id"].rpartition(".")[2])
+
+
+def _title(seat: Seat) -> str:
+    """The venue's name in its first language, "" where it has none: it was deleted, or is not here yet."""
+    return str(next(iter((seat["name"] or {}).values()), ""))
 
 
 # The roster ---------------------------------------------------------------------------------------
@@ -185,14 +199,15 @@ def _print_roster(roster: dict[str, Any], as_json: bool) -> None:
 
 
 def _plain(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, header_style="dim")
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
 
 
 def _minute(at: str | None) -> str:
-    return at[:16].replace("T", " ") if at else "-"
+    """Without the year, so that a line fits a terminal; the timeline has it."""
+    return at[5:16].replace("T", " ") if at else "-"
 
 
 def _second(at: str | None) -> str:

@@ -34,7 +34,7 @@ roster = typer.Typer(
 Venue = Annotated[
     str,
     typer.Argument(
-        metavar="VENUE", help="A seat's id as `seats` shows it, the end of it, or the venue's name."
+        metavar="VENUE", help="The seat as `seats` shows it, its whole id, or the venue's name."
     ),
 ]
 Wait = Annotated[
