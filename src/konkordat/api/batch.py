@@ -191,9 +191,10 @@ async def _atomic(
     ]
     mark = repeat.mark() if repeat else None
     outcome = await front.gate.submit(make_command(caller, operations, _options(request), mark))
+    tenant, reader = caller.credential.tenant, front.gate.reader()
     try:
         done: Sequence[Written] = written(
-            outcome, caller.credential.tenant, operations, front.gate.reader()
+            outcome, tenant, operations, reader, dry_run=request.dry_run
         )
     except Problem as problem:
         raise _pointing_into_batch(problem) from problem
@@ -242,7 +243,7 @@ async def _independent(
         command = make_command(caller, [operation], _options(request), mark, part)
         ready.append((number, operation, command))
     refused = len(request.operations) - len(ready)
-    came_to = await _submit(front, caller, ready)
+    came_to = await _submit(front, caller, ready, dry_run=request.dry_run)
     if waiting is not None and not request.dry_run:
         came_to = await _settled(waiting, came_to)
     size = 0
@@ -262,7 +263,11 @@ async def _independent(
 
 
 async def _submit(
-    front: Front, caller: Caller, ready: Sequence[tuple[int, Operation, Command]]
+    front: Front,
+    caller: Caller,
+    ready: Sequence[tuple[int, Operation, Command]],
+    *,
+    dry_run: bool,
 ) -> list[Written | Problem]:
     """What each operation came to."""
     outcomes = await front.gate.submit_many([command for _, _, command in ready])
@@ -270,7 +275,7 @@ async def _submit(
     came_to: list[Written | Problem] = []
     for (_, operation, _), outcome in zip(ready, outcomes, strict=True):
         try:
-            came_to += written(outcome, tenant, [operation], reader)
+            came_to += written(outcome, tenant, [operation], reader, dry_run=dry_run)
         except Problem as problem:
             came_to.append(problem)
     return came_to

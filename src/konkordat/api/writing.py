@@ -23,6 +23,7 @@ from konkordat.kernel.ids import RecordKey, Tenant, record_key
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 from konkordat.replica.messages import Accepted, Command, Outcome, Replayed
+from konkordat.schedule.claims import claims_of
 from konkordat.schedule.commands import Operation, SeriesNote, WriteCommand, WriteNotes
 from konkordat.store.port import Reader
 
@@ -89,11 +90,18 @@ class Written(msgspec.Struct, frozen=True):
 
 
 def written(
-    outcome: Outcome, tenant: str, operations: Sequence[Operation], reader: Reader
+    outcome: Outcome,
+    tenant: str,
+    operations: Sequence[Operation],
+    reader: Reader,
+    *,
+    dry_run: bool = False,
 ) -> list[Written]:
     """What each operation of a transaction came to. Raises Problem if the transaction was refused."""
     match outcome:
         case Accepted():
+            if dry_run:
+                outcome = structs.replace(outcome, claims=_foreseen(outcome.records, reader))
             return _accepted(outcome, tenant, operations, reader)
         case Replayed():
             return _replayed(tenant, operations, reader)
@@ -131,6 +139,19 @@ def _accepted(
             )
         )
     return result
+
+
+def _foreseen(records: Sequence[Record], reader: Reader) -> tuple[DecidedClaim, ...]:
+    """What the records of a dry run would claim: undecided, but for what stays as it is."""
+    present = reader.claims_of([record.key for record in records])
+    stand = {(d.claim.id, d.claim.stamp): d for held in present.values() for d in held}
+    return tuple(
+        [
+            stand.get((claim.id, claim.stamp), DecidedClaim(claim, ClaimState.TENTATIVE))
+            for record in records
+            for claim in claims_of(record)
+        ]
+    )
 
 
 def _replayed(tenant: str, operations: Sequence[Operation], reader: Reader) -> list[Written]:

@@ -246,6 +246,24 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(forum: Programme) -
     assert forum.caller.post("/v2/sessions?dry_run=true", body).status_code == 409
 
 
+def test_a_dry_run_tells_places_as_they_would_be(forum: Programme) -> None:
+    """Undecided where something new would be claimed, and as it is where nothing would."""
+    new = forum.caller.post("/v2/sessions?dry_run=true", forum.session(slot=forum.slot())).json()
+    assert new["slot"]["state"] == "tentative"
+    made = forum.caller.post("/v2/sessions", forum.session(slot=forum.slot(), seats=2)).json()
+    tried = f"/v2/sessions/{made['id']}?dry_run=true"
+    states = [
+        forum.caller.patch(tried, change).json()["slot"]["state"]
+        for change in ({"track": "x"}, {"slot": forum.slot("11:00")}, {"state": "cancelled"})
+    ]
+    assert states == ["confirmed", "tentative", "released"]
+    operation = {"op": "patch", "type": "sessions", "id": made["id"], "data": {"track": "x"}}
+    for mode in ("atomic", "independent"):
+        whole = {"operations": [operation], "mode": mode, "dry_run": True, "include_data": True}
+        (result,) = forum.caller.post("/v2/batch", whole).json()["results"]
+        assert result["data"]["slot"]["state"] == "confirmed", mode
+
+
 def test_soft_clashes_come_back_as_warnings(forum: Programme) -> None:
     other = forum.make("rooms", venue=forum.venue, name={"de": "Foyer"})
     first = forum.caller.post(
