@@ -5,6 +5,7 @@ The way for good input is one prepared msgspec decoder. What explains bad input 
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
@@ -15,11 +16,13 @@ import msgspec
 from konkordat.api.problems import FieldError, Problem
 from konkordat.api.settings import JSON_DEPTH_MAX
 from konkordat.kernel.canonical import INT_MAX, INT_MIN
+from konkordat.schedule.fields import FORMS_SAID
 
 T = TypeVar("T")
 
 _WHERE: Final = re.compile(r" - at `(?:key` in `)?\$([^`]*)`$")
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[(\.\.\.)\]")
+_FORM: Final = re.compile(r"matching regex ('.*'|\".*\")$")  # as Python's repr writes the pattern
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `([^`]*)`")
 _MISSING: Final = re.compile(r"Object missing required field `([^`]*)`")
 
@@ -91,6 +94,10 @@ def _code(text: str) -> str:
 
 
 def _sentence(text: str) -> str:
+    form = _FORM.search(text)
+    said = FORMS_SAID.get(ast.literal_eval(form[1])) if form else None
+    if said:
+        return f"Not of the form expected here. {said}"
     text = text.replace("`", "'")
     return text if text.endswith(".") else f"{text}."
 

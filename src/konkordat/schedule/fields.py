@@ -6,7 +6,7 @@ document, so they are written for the people who call the API.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
 
@@ -121,6 +121,12 @@ Email = Annotated[
         examples=["a@example.ch"],
     ),
 ]
+# What a text is to look like, for people who read refusals: by its pattern, what it is, and an example.
+FORMS_SAID: dict[str, str] = {
+    meta.pattern: f"{meta.description} For example: {meta.examples[0]}"
+    for form in (Id, Slug, Language, System, Date, Clock, LocalTime, TimeZone, Url, Email)
+    for meta in get_args(form)[1:]
+}
 Label = Annotated[str, Meta(min_length=1, max_length=LABEL_CHARS_MAX)]
 ExternalId = Annotated[str, Meta(min_length=1, max_length=EXTERNAL_ID_CHARS_MAX)]
 DurationMinutes = Annotated[

@@ -272,3 +272,12 @@ def test_every_problem_has_a_page(node: Node) -> None:
     for code, entry in TABLE.items():
         page = node.nobody.get(f"/problems/{code}").json()
         assert page["remedy"] == entry.remedy
+
+
+def test_a_text_of_another_form_is_told_what_it_should_be(forum: Programme) -> None:
+    """Not by a regular expression, which nobody should have to read in a refusal."""
+    bad = forum.session(slot=forum.slot() | {"room": "Saal 1"})
+    (error,) = forum.caller.post("/v2/sessions", bad).json()["errors"]
+    assert (error["code"], error["pointer"]) == ("wrong_form", "/slot/room")
+    assert "UUIDv7" in error["detail"]
+    assert "regex" not in error["detail"]
