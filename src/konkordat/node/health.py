@@ -18,7 +18,6 @@ from konkordat.replica.status import PeerView, ReplicaStatus, SeatingView
 ALONE_AFTER_S: Final = (
     0.6  # who has peers to dial gives them this long: they answer within 0.1 s if they are up
 )
-NAMED_MAX: Final = 3  # seats named in one line
 OFFSET_WORTH_A_WORD_MS: Final = 200  # well before the bound at which stamps are held back
 
 
@@ -136,12 +135,13 @@ def _seat_problems(seating: SeatingView) -> list[str]:
     found = []
     if not seating.has_majority:
         heard, members = len(seating.heard), len(seating.members)
-        found.append(f"{heard} of {members} members are heard: claims wait until a majority is.")
+        found.append(f"Of {members} members {heard} can be heard: claims wait until a majority is.")
     heard_ = set(seating.heard)
-    vacant = [v.id for v in seating.seats if v.holder not in heard_ or v.handed_over]
+    # Counted, not named: every tenant reads this, and names are of all. `GET /v2/seats` names each tenant its own.
+    vacant = sum(view.holder not in heard_ or view.handed_over for view in seating.seats)
     if vacant:
-        named = ", ".join(vacant[:NAMED_MAX]) + (", …" if len(vacant) > NAMED_MAX else "")
-        found.append(f"{len(vacant)} seats have no holder that is heard: {named}.")
+        have = "1 seat has" if vacant == 1 else f"{vacant} seats have"
+        found.append(f"{have} no holder that is heard; see the seats.")
     return found
 
 

@@ -6,7 +6,8 @@ from konkordat.kernel.digest import EMPTY
 from konkordat.kernel.hlc import Hlc
 from konkordat.kernel.ids import NodeName, Origin
 from konkordat.node.health import ALONE_AFTER_S, Health
-from konkordat.replica.status import PeerView, ReplicaStatus
+from konkordat.kernel.seat import Decide, SeatId
+from konkordat.replica.status import PeerView, ReplicaStatus, SeatingView, SeatView
 
 GENEVA = Origin("geneva.0")
 
@@ -131,3 +132,21 @@ def test_problems_are_told_in_words() -> None:
         "The clock of geneva is 900 ms from ours.",
         "basel has the same changes and another digest: a repair is under way.",
     )
+
+
+def test_seats_without_a_holder_are_counted_and_of_no_tenant_named() -> None:
+    """Every tenant reads what an operator should look at."""
+    zurich = Origin("zurich.0")
+    seats = tuple(
+        SeatView(
+            SeatId(f"{tenant}/venues/0190"), NodeName(""), Decide.MAJORITY, 1, GENEVA, False, False,
+            0, 0, (),
+        )
+        for tenant in ("acme", "beta")
+    )  # fmt: skip
+    seating = SeatingView(1, (zurich, GENEVA), (zurich,), False, seats)
+    status = ReplicaStatus(zurich, Hlc(1), {}, EMPTY, False, (), {}, 0, seating)
+    said = " ".join(Health(has_peers_to_dial=False).problems(status))
+    assert "2 seats have no holder" in said
+    assert "acme" not in said
+    assert "beta" not in said
