@@ -5,8 +5,8 @@ from __future__ import annotations
 from konkordat.kernel.digest import EMPTY
 from konkordat.kernel.hlc import Hlc
 from konkordat.kernel.ids import NodeName, Origin
-from konkordat.node.health import ALONE_AFTER_S, Health
 from konkordat.kernel.seat import Decide, SeatId
+from konkordat.node.health import ALONE_AFTER_S, Health
 from konkordat.replica.status import PeerView, ReplicaStatus, SeatingView, SeatView
 
 GENEVA = Origin("geneva.0")
