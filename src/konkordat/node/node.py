@@ -76,6 +76,7 @@ class Node:
             started_ms=now_ms,
             ahead_ms_max=config.clock.ahead_ms_max,
             members=config.roster,
+            connects=bool(config.connect),
             seats=SeatSettings(takeover_after_ms=config.seats.takeover_after_ms),
         )
         replica = Replica(self._store, ScheduleDomain(), policies, settings)

@@ -27,14 +27,16 @@ class Membership:
         self,
         me: Origin,
         first: Sequence[NodeName],
+        connects: bool,
         machine: Seats,
         agenda: Agenda,
         knowledge: Knowledge,
         notes: list[Note],
     ) -> None:
-        """`first` are the names in the configuration."""
+        """`first` are the names in the configuration; `connects`: it says that there are peers."""
         self._me = me
         self._first = tuple(sorted(first))
+        self._connects = connects
         self._machine = machine
         self._agenda = agenda
         self._knowledge = knowledge
@@ -49,10 +51,14 @@ class Membership:
         them says it."""
         if self._machine.roster.version or self._first[:1] != (node_of(self._me),):
             return None
-        origins = {node_of(o): o for o in (*told, self._me)}
+        if self._connects and not told:
+            return None
+        # Incarnations of a node sort by age; what an earlier one told may be gone with its disk.
+        origins = {node_of(origin): origin for origin in (*sorted(told), self._me)}
         if any(member not in origins for member in self._first):
             return None
-        if any(frontier.get(o, 0) < seq for seen in told.values() for o, seq in seen.items()):
+        known = [told[origin] for origin in origins.values() if origin != self._me]
+        if any(frontier.get(o, 0) < seq for seen in known for o, seq in seen.items()):
             return None
         return Roster(1, tuple(sorted(origins[member] for member in self._first)))
 

@@ -107,6 +107,7 @@ class Seating:
         self._membership = Membership(
             origin,
             settings.members or (),
+            settings.connects,
             self._machine,
             self._agenda,
             self.knowledge,

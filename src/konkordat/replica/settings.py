@@ -28,6 +28,9 @@ class ReplicaSettings(msgspec.Struct, frozen=True):
     # are decided by the rule that the earlier keeps its place, which promises nothing across nodes.
     members: tuple[NodeName, ...] | None = None
     seats: SeatSettings = SeatSettings()
+    # It is to have peers. Then it says no first roster before it heard one of them: a node whose disk is empty cannot
+    # know by itself whether that was done before.
+    connects: bool = False
     # Stamps further ahead of our clock wait in quarantine. Larger tolerates worse clocks, and lets a bad one win for
     # longer; smaller holds changes back when clocks drift.
     ahead_ms_max: int = AHEAD_MS_MAX

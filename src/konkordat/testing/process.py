@@ -121,6 +121,7 @@ class Process:
             api_url=f"sim://{self.name}",
             started_ms=self.now_ms(),
             members=self._world.members,
+            connects=True,
             seats=self._world.options.patience,
         )
         self.replica = Replica(self.store, self._world.domain, self._world.policies, settings)

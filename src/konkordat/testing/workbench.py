@@ -73,6 +73,7 @@ class Bench:
         self.domain = domain
         self.cluster = cluster
         self.offset_ms = 0  # how wrong its clock is
+        self.connects = False  # from its next start on: whether it is told that there are peers
         self.effects: list[Effect] = []
         self.start()
 
@@ -84,6 +85,7 @@ class Bench:
             api_url=f"http://{self.name}",
             started_ms=self._clock.now_ms,
             members=None if self.members is None else tuple(self.members),
+            connects=self.connects,
         )
         self.replica = Replica(self.store, self.domain, Policies(), settings)
         self.codec = Codec(self.cluster, self.name)

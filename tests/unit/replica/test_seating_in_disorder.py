@@ -238,3 +238,29 @@ def test_a_holder_on_an_old_copy_of_its_disk_says_nothing_before_it_heard_its_pe
     table.tick(300)
     with pytest.raises(OwnHistoryLostError):
         table.deliver_all()
+
+
+def test_the_only_member_on_an_empty_disk_says_no_roster_before_it_heard_who_knows_the_last() -> (
+    None
+):
+    """It founded a second one, and gave places to others that its first incarnation had confirmed."""
+    table = Workbench("bern", "zurich", domain=partial(TrialDomain, "zurich"), members=["zurich"])
+    table.settle(500)
+    table.write("zurich", wish("a"))
+    table.settle(500)
+    assert states(table, "bern", "a") == {"slot": ClaimState.CONFIRMED}
+    zurich = table["zurich"]
+    assert isinstance(zurich.disk, MemoryDisk)
+    zurich.disk.lose_everything()
+    zurich.disk.mint(table.clock.now_ms)
+    zurich.connects = True
+    zurich.start()
+    table.write("zurich", wish("b"))
+    for _ in range(100):  # cut off
+        table.tick()
+        table.lose()
+    assert states(table, "zurich", "b") == {"slot": ClaimState.TENTATIVE}
+    table.settle(1_000)
+    assert states(table, "zurich", "a") == {"slot": ClaimState.CONFIRMED}
+    assert states(table, "zurich", "b") == {"slot": ClaimState.TENTATIVE}
+    assert not table["bern"].events("roster_conflict")
