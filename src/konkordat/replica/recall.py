@@ -88,10 +88,13 @@ def _add_kept(id: ClaimId, parts: Mapping[str, DecidedClaim], found: dict[SeatId
             found[seat] = _settled(kept, _VERDICTS[kept.state], before.holds if before else None)
 
 
-def answered_ahead(id: ClaimId, seat: SeatId, told: Settled) -> DecidedClaim | None:
-    """What the index keeps of an answer to a wish that is not here yet. One that was granted is seen from its place."""
-    if told.verdict is Verdict.GRANTED:
-        return None
+def answered_ahead(
+    id: ClaimId, seat: SeatId, told: Settled, shown: Claim | None
+) -> DecidedClaim | None:
+    """What the index keeps of an answer to a wish that is not here yet, unless the place that it has is `shown`."""
+    if told.verdict is Verdict.GRANTED and told.holds is not None:
+        kept = msgspec.structs.replace(told.holds, id=settled_id(id, seat))
+        return DecidedClaim(kept, ClaimState.CONFIRMED) if told.holds != shown else None
     state = ClaimState.DISPLACED if told.verdict is Verdict.DENIED else ClaimState.RELEASED
     nothing = Claim(settled_id(id, seat), Resource(id.owner.tenant, ""), 0, 1, 0, told.stamp)
     return DecidedClaim(nothing, state, told.against)

@@ -11,7 +11,7 @@ All of it becomes durable with the one commit, so whatever is answered is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from konkordat.kernel.change import Change, Transaction
 from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
@@ -346,7 +346,6 @@ class Seating:
         self._plain.pop(id, None)  # from here on the index may tell more of it
         wish = wish_of(self._domain, id, commit)
         if wish is None:
-            self._keep_settled(id, None, commit)
             self._withdraw(id, commit)
             return
         claim, wanted = wish
@@ -356,7 +355,7 @@ class Seating:
         view = self._machine.state(seat, id, claim.stamp)
         if seat == ROSTER_SEAT and view.holds is not None:
             self._membership.decided(commit.record(id.owner))
-        holds = self._latest_place(id, seat)
+        holds = self._latest_place(id, (seat, *self._ruled_by.get(id, ())))
         state, place, expires_ms = view.state, claim, wanted.expires_ms
         if state is ClaimState.TENTATIVE:
             agenda.undecided(seat, id, asked=not self._is_ruled(seat, claim))
@@ -385,14 +384,19 @@ class Seating:
         self._keep_settled(id, holds, commit)
 
     def _withdraw(self, id: ClaimId, commit: Commit) -> None:
-        """Nobody asks for it any more, as far as we know. Until its place is free we remember who gave it."""
+        """Nobody asks for it any more, as far as we know. A place whose wish is still to come is told as it is; until
+        places are free we remember who gave them."""
+        place = self._latest_place(id, self._ruled_by.get(id, ()))
+        shown = place if place is not None and not self._has(place.stamp) else None
         commit.claims.withdraw(id)
         commit.claims.withdraw(held_id(id))
+        if shown is not None:
+            commit.claims.tell(DecidedClaim(shown, ClaimState.CONFIRMED))
+        self._keep_settled(id, shown, commit)
         left: dict[SeatId, None] = {}
         for seat in self._ruled_by.pop(id, {}):
             if self._is_on_its_way(seat, id):
                 left[seat] = None
-                self._keep(seat, id, commit)
                 continue
             self._machine.forget(seat, id)
             held = self._machine.held(seat, id) or self._machine.finally_holds(seat, id)
@@ -410,7 +414,7 @@ class Seating:
             row = None
             if told is not None and not self._has(told.stamp):
                 self._awaited[id] = told.stamp
-                row = answered_ahead(id, seat, told)
+                row = answered_ahead(id, seat, told, shown)
             elif told is not None and told.holds is not None and told.holds != shown:
                 row = let_go(id, seat, told.holds)
             if row is not None:
@@ -423,23 +427,16 @@ class Seating:
         answered = self._machine.answered_last(seat, id)
         return answered is not None and not self._has(answered)
 
-    def _keep(self, seat: SeatId, id: ClaimId, commit: Commit) -> None:
-        """Have a place in the index whose record is still to come: after a restart we would not know that it is given,
-        and might give it again."""
-        holds = self._machine.finally_holds(seat, id)
-        if holds is not None:
-            commit.claims.tell(DecidedClaim(holds, ClaimState.CONFIRMED))
-
     def _granted_elsewhere(self, id: ClaimId, seat: SeatId | None) -> list[SeatId]:
         """Other seats at which it has a place, as far as decided."""
         ruled_by = self._ruled_by.get(id, ())
         return [other for other in ruled_by if other != seat and self._machine.held(other, id)]
 
-    def _latest_place(self, id: ClaimId, seat: SeatId) -> Claim | None:
-        """The place that a claim finally has, at whatever seat; of several the one it came to last."""
-        seats = dict.fromkeys((seat, *self._ruled_by.get(id, ())))
-        places = [p for each in seats if (p := self._machine.finally_holds(each, id)) is not None]
-        return max(places, key=lambda place: place.stamp, default=None)
+    def _latest_place(self, id: ClaimId, seats: Iterable[SeatId]) -> Claim | None:
+        """The place that a claim finally has at one of the seats; of several the one it came to last."""
+        places = [self._machine.finally_holds(seat, id) for seat in dict.fromkeys(seats)]
+        found = [place for place in places if place is not None]
+        return max(found, key=lambda place: place.stamp, default=None)
 
     def _is_ruled(self, seat: SeatId, claim: Claim) -> bool:
         """Decided, though perhaps not finally."""

@@ -39,9 +39,11 @@ def four() -> Workbench:
     return table
 
 
-def booked_through_zurich_alone(table: Workbench, id: str) -> dict[str, Bench]:
+def booked_through_zurich_alone(
+    table: Workbench, id: str, room: str = ROOM, known: bool = False
+) -> dict[str, Bench]:
     """Lugano books; only zurich hears of it and decides, and the others hear of that alone. Then both are gone."""
-    table.write("lugano", wish(id))
+    table.write("lugano", wish(id, room))
     table.lose("lugano", "bern")
     table.lose("lugano", "geneva")
     table.deliver(*table.take("lugano", "zurich"))
@@ -50,7 +52,8 @@ def booked_through_zurich_alone(table: Workbench, id: str) -> dict[str, Bench]:
         table.deliver(*table.take("bern", "zurich"), *table.take("geneva", "zurich"))
     assert states(table, "zurich", id) == {"slot": ClaimState.CONFIRMED}
     for name in ("bern", "geneva"):
-        assert table[name].record(booking(id)) is None, "or this is not what it is meant to be"
+        unheard = table[name].record(booking(id)) is None
+        assert unheard != known, "or this is not what it is meant to be"
     table.flying.clear()
     return {name: table.nodes.pop(name) for name in ("lugano", "zurich")}
 
@@ -264,3 +267,25 @@ def test_the_only_member_on_an_empty_disk_says_no_roster_before_it_heard_who_kno
     assert states(table, "zurich", "a") == {"slot": ClaimState.CONFIRMED}
     assert states(table, "zurich", "b") == {"slot": ClaimState.TENTATIVE}
     assert not table["bern"].events("roster_conflict")
+
+
+def test_a_place_at_another_seat_is_known_after_a_start_also_before_the_move_is() -> None:
+    """Who had the place before the move was shown there, and the new place was forgotten."""
+    rooms = ("room-0", "room-1")
+    domain = partial(TrialDomain, ("zurich", "zurich"))
+    table = Workbench(*MEMBERS, "lugano", domain=domain, members=MEMBERS)
+    table.settle(500)
+    for room in rooms:
+        table.write("zurich", capacity_of(room, 1))
+    table.write("lugano", wish("a", rooms[0]))
+    table.settle(500)
+    gone = booked_through_zurich_alone(table, "a", rooms[1], known=True)
+    for name in ("bern", "geneva"):
+        table[name].start()
+    table.write("geneva", wish("b", rooms[1]))
+    table.settle(6_000)
+    assert states(table, "geneva", "b") == {"slot": ClaimState.DISPLACED}
+    table.nodes |= gone
+    table.settle(3_000)
+    for name in (*MEMBERS, "lugano"):
+        assert states(table, name, "a") == {"slot": ClaimState.CONFIRMED}
