@@ -79,13 +79,17 @@ def _add_kept(id: ClaimId, parts: Mapping[str, DecidedClaim], found: dict[SeatId
     """What is not told of it: see `answered_ahead` and `let_go`."""
     for part, kept in parts.items():
         _, marked, name = part.partition(SETTLED)
+        if not marked:
+            continue
         seat = SeatId(name)
-        if marked and kept.claim.quantity:
-            place = _place(kept.claim, id)
-            found[seat] = Settled(Verdict.GRANTED, place.stamp, place)
-        elif marked:
-            before = found.get(seat)
+        before = found.get(seat)
+        place = _place(kept.claim, id) if kept.claim.quantity else None
+        if place is None:
             found[seat] = _settled(kept, _VERDICTS[kept.state], before.holds if before else None)
+        elif before is not None and before.verdict is Verdict.DENIED:
+            found[seat] = msgspec.structs.replace(before, holds=place)
+        else:
+            found[seat] = Settled(Verdict.GRANTED, place.stamp, place)
 
 
 def answered_ahead(

@@ -278,6 +278,9 @@ class Seating:
         for seat in self._machine.ids:
             touched = self._machine.take_touched(seat)
             self._touched.update(dict.fromkeys(sorted(touched)))
+            for id in touched:
+                if self._machine.is_told(seat, id):  # also by decisions that came to count late
+                    self._ruled_by.setdefault(id, {})[seat] = None
             for id in [id for id in self._agenda.frees.get(seat, ()) if id in touched]:
                 if self._machine.held(seat, id) is None:
                     self._agenda.is_free(seat, id)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 
+import msgspec
 import pytest
 
-from konkordat.kernel.claim import ClaimState
+from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
+from konkordat.kernel.hlc import Hlc, Stamp
+from konkordat.kernel.ids import Origin, Tenant
+from konkordat.kernel.seat import SeatId, Verdict
 from konkordat.replica.admission import OwnHistoryLostError
-from konkordat.replica.claims import SETTLED
+from konkordat.replica.claims import SETTLED, held_id
 from konkordat.replica.messages import Accepted, Tick
+from konkordat.replica.recall import let_go, settled_claims
 from konkordat.testing.disk import MemoryDisk
 from konkordat.testing.domain import Book, Remove, TrialDomain, Wish, booking, capacity_of
 from konkordat.testing.workbench import Bench, Workbench
@@ -289,3 +294,27 @@ def test_a_place_at_another_seat_is_known_after_a_start_also_before_the_move_is(
     table.settle(3_000)
     for name in (*MEMBERS, "lugano"):
         assert states(table, name, "a") == {"slot": ClaimState.CONFIRMED}
+
+
+def test_a_denial_is_known_after_a_start_whatever_places_the_booking_still_has() -> None:
+    """It has the latest at one seat, an older one at the other, which then denied it a third: that was forgotten."""
+    here, there = SeatId("here"), SeatId("there")
+    id = ClaimId(booking("a"), "slot")
+
+    def place(number: int, room: str) -> Claim:
+        stamp = Stamp(Hlc(number), Origin("bern.1"))
+        return Claim(id, Resource(Tenant("acme"), room), 0, 10, 1, stamp)
+
+    old, kept, wished = place(1, "here-1"), place(2, "there-1"), place(3, "here-2")
+    shown = msgspec.structs.replace(kept, id=held_id(id))
+    rows = [
+        DecidedClaim(wished, ClaimState.DISPLACED),
+        DecidedClaim(shown, ClaimState.CONFIRMED),
+        let_go(id, here, old),
+    ]
+    index = {row.claim.id: row for row in rows}
+    found = settled_claims(index, lambda of: here if of.name.startswith("here") else there)
+    assert {each.seat: (each.settled.verdict, each.settled.holds) for each in found} == {
+        here: (Verdict.DENIED, old),
+        there: (Verdict.GRANTED, kept),
+    }
