@@ -11,7 +11,8 @@ MAKEFLAGS += --no-print-directory
 ARGS ?=
 MINUTES ?= 10
 # How many processes share the tests: a number, or `logical` for one on each core.
-JOBS ?= logical
+# One more than there are cores: tests of real nodes wait as much as they compute.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # The Python to make .venv with; empty means: the first suitable one.
 PYTHON ?=
 export PYTHON
@@ -34,7 +35,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  ARGS="…" is handed on:   make demo ARGS="--keep"    make test ARGS="tests/unit -k hlc"'
-	@echo '  JOBS=…    processes:     make test JOBS=1    (as many as there are cores if absent)'
+	@echo '  JOBS=…    processes:     make test JOBS=1    (one more than there are cores if absent)'
 	@echo '  PYTHON=…  picks one:     make setup PYTHON=python3.12'
 
 setup: $(STAMP) ## make .venv from the locked dependencies (the others do this by themselves)

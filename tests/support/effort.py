@@ -1,4 +1,4 @@
-"""How much of the profile's effort a law is worth: merge laws take all of it, dearer ones a share."""
+"""How much of the profile's effort a law is worth: merge laws take more than all of it, dear ones a share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ from typing import Final
 from hypothesis import settings
 
 EXAMPLES_MIN: Final = 50  # fewer would hardly be a trial
+
+
+# Examples of each merge law in CI: everything else rests on these, and they are cheap.
+MERGE_EXAMPLES: Final = 2_000
+
+
+def full() -> settings:
+    """What a merge law is worth: in CI more than the profile says, in a soak all of it."""
+    usual: int = settings.default.max_examples  # type: ignore[union-attr]
+    in_ci = settings.get_current_profile_name() == "ci"
+    return settings(max_examples=max(usual, MERGE_EXAMPLES) if in_ci else usual)
 
 
 def share(of: float) -> settings:

@@ -16,6 +16,7 @@ from konkordat.kernel.merge import apply, join, lift, next_life
 from konkordat.kernel.policy import LWW, Policies, Register
 from konkordat.kernel.record import Record
 from laws.kernel.strategies import LWW_ONLY, records, stamped_changes
+from support.effort import full
 
 pytestmark = pytest.mark.row("S0-4")
 
@@ -43,11 +44,13 @@ def oracle(writes: list[Write]) -> tuple[int, dict[str, bytes]]:
     return life, shown
 
 
+@full()
 @given(stamped_changes().flatmap(lambda w: st.tuples(st.just(w), st.permutations(w))))
 def test_any_order_of_changes_gives_the_same_record(both: tuple[list[Write], list[Write]]) -> None:
     assert state(both[0]) == state(both[1])
 
 
+@full()
 @given(stamped_changes().flatmap(lambda w: st.tuples(st.just(w), st.lists(st.sampled_from(w)))))
 def test_a_change_that_arrives_again_changes_nothing(both: tuple[list[Write], list[Write]]) -> None:
     writes, again = both
@@ -71,12 +74,14 @@ def test_the_short_way_and_the_policy_table_agree(writes: list[Write]) -> None:
     assert state(writes) == state(writes, THROUGH_TABLE)
 
 
+@full()
 @given(stamped_changes().flatmap(lambda w: st.tuples(records(w), records(w))))
 def test_joining_records_is_commutative(pair: tuple[Record, Record]) -> None:
     a, b = pair
     assert join(a, b, LWW_ONLY) == join(b, a, LWW_ONLY)
 
 
+@full()
 @given(stamped_changes().flatmap(lambda w: st.tuples(records(w), records(w), records(w))))
 def test_joining_records_is_associative(three: tuple[Record, Record, Record]) -> None:
     a, b, c = three
@@ -117,6 +122,7 @@ registers = st.builds(
 )
 
 
+@full()
 @given(registers, registers, registers)
 def test_last_writer_wins_is_a_join_even_where_a_peer_gives_one_stamp_two_values(
     a: Register, b: Register, c: Register
