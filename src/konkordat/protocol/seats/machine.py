@@ -85,12 +85,17 @@ class Seats:
     # What it is told ------------------------------------------------------------------------------
 
     def roster_changed(self, roster: Roster) -> None:
-        """A roster came to be known. What its members said before counts from now on."""
+        """A roster came to be known. What its members said before counts from now on: all of it at once, since our
+        frontier has gone past it, and a term is followed when the frontier has what it adopts."""
         self._rosters.learn(roster)
         for member in roster.members:
             for entry, at in self._aside.pop(member, ()):
-                self.applied(entry, at)
+                code = self._seat(entry.seat).history.take(entry, at)
+                if code:
+                    self._refuse(code, entry, at)
                 self._late.append((entry, at))
+        for seat in self._seats.values():
+            seat.review(self._frontier)
 
     def take_late(self) -> list[tuple[Entry, At]]:
         """The entries that count since a roster came to be known that has their authors."""
