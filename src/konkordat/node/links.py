@@ -137,7 +137,11 @@ class Links:
             for peer in self._presence.ended():
                 self._left(peer)
         if session is not None:
-            session.close()  # type: ignore[no-untyped-call]
+            try:
+                session.close()  # type: ignore[no-untyped-call]
+            except zenoh.ZError as error:
+                # Its links had seconds to say goodbye, and one of them leads nowhere. It is closed all the same.
+                self._log("warning", "links_closed_late", why=str(error))
 
     def cut(self) -> None:
         """For drills: lose every link, as if the line were down, until `mend`."""
