@@ -68,13 +68,13 @@ class Exhibition:
 def test_two_artists_swap_booths_as_one_before_the_eyes_of_all(place: Town, node: str) -> None:
     hall = Exhibition(place, day=1 + (node == "bern"))
     first, second, *rest = hall.booths
-    witness = Witness(place, "zurich")
-    began = time.monotonic()
-    hall.rearrange(node, [second, first], hall.shows[:2])
-    seen_at = [
-        witness.sees(show, lambda record, booth=booth: [h[0] for h in holdings(record)] == [booth])
-        for show, booth in zip(hall.shows, [second, first], strict=False)
-    ]
+    with Witness(place, "zurich") as witness:
+        began = time.monotonic()
+        hall.rearrange(node, [second, first], hall.shows[:2])
+        seen_at = [
+            witness.sees(show, lambda r, booth=booth: [h[0] for h in holdings(r)] == [booth])
+            for show, booth in zip(hall.shows, [second, first], strict=False)
+        ]
     print(f"swapped at {node}, seen at zurich after {(max(seen_at) - began) * 1000:.1f} ms")
     hall.wait()
     assert {tuple(hall.booths_of(n)) for n in place.names} == {(second, first, *rest)}

@@ -33,11 +33,11 @@ def test_a_second_booking_is_refused_live_wherever_it_is_made(
     elsewhere: str, place: Town, event: str
 ) -> None:
     _, (hall, _) = place.venue("zurich", rooms=2)
-    witness = Witness(place, elsewhere)
     body = {"event": event, "title": {"en": "First"}, "slot": slot(hall, 1, "10:00")}
-    began = time.monotonic()
-    first = place.at["zurich"].create("sessions", body)
-    seen_at = witness.sees(first["id"], lambda record: record["slot"]["room"] == hall)
+    with Witness(place, elsewhere) as witness:
+        began = time.monotonic()
+        first = place.at["zurich"].create("sessions", body)
+        seen_at = witness.sees(first["id"], lambda record: record["slot"]["room"] == hall)
     print(f"seen at {elsewhere} after {(seen_at - began) * 1000:.1f} ms")
     with pytest.raises(Conflict) as refused:
         place.at[elsewhere].create("sessions", body | {"title": {"en": "Second"}})

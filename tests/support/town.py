@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from konkordat.cli.cluster import LocalCluster
 from konkordat.client import CaughtUp, Change, Client, KonkordatError, NotFound
@@ -165,13 +165,24 @@ class Witness:
         self._changes: list[tuple[float, Change]] = []
         self._live = threading.Event()
         self._client = Client(place.nodes.urls[name], key=place.nodes.key)
-        threading.Thread(target=self._follow, daemon=True).start()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
         assert self._live.wait(PATIENCE_S), "the stream tells nothing"
 
     def _follow(self) -> None:
-        # It ends with the nodes: then nobody waits for it any more.
-        with self._client, suppress(KonkordatError):
+        with suppress(KonkordatError):
             self._take()
+
+    def close(self) -> None:
+        self._client.close()
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive(), "the stream did not end"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _take(self) -> None:
         for item in self._client.stream():

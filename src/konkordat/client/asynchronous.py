@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import builtins
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from konkordat.client import operations
@@ -34,6 +34,7 @@ from konkordat.client.shared import (
     DIRECT,
     TIME_ZONE_DEFAULT,
     TIMEOUT_S,
+    counted_in,
     open_reply,
     plan_of,
     proxy_for,
@@ -67,6 +68,8 @@ class AsyncClient:
         self._core = Core(urls, key, retry=retry, allow_insecure=allow_insecure)
         self._tls = tls_context(ca)
         self._timeout_s = timeout_s
+        self._closed = asyncio.Event()
+        self._sockets: set[ClientConnection] = set()  # of streams that somebody reads
         self._http = httpx.AsyncClient(
             verify=self._tls, timeout=timeouts(timeout_s), follow_redirects=False, mounts=DIRECT
         )
@@ -310,22 +313,27 @@ class AsyncClient:
         filter: Mapping[str, str] | None = None,
         since: str = "",
     ) -> AsyncIterator[StreamItem]:
-        """Changes as they happen, for ever; first those since a token. Resumes by itself, at another node if need be.
+        """Changes as they happen, until the client is closed; first those since a token. Resumes by itself, at another
+        node if need be.
 
         Yields Change; CaughtUp once what follows is live; Gap after an interruption, of which nothing is missing.
         """
         state = StreamState(
             self._core, Subscription(tuple(types), tuple(fields), filter or {}, since)
         )
-        while True:
+        while not self._closed.is_set():
             try:
                 async with aclosing(self._connection(state)) as items:
                     async for item in items:
                         yield item
             except (OSError, WebSocketException) as error:
+                if self._closed.is_set():
+                    return
                 stream_refused(error)
                 state.lost(str(error) or type(error).__name__)
-            await asyncio.sleep(state.pause_s())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(state.pause_s()):
+                    await self._closed.wait()
 
     async def _connection(self, state: StreamState) -> AsyncGenerator[StreamItem, None]:
         url = state.url()
@@ -337,15 +345,16 @@ class AsyncClient:
             proxy=proxy_for(url),
             open_timeout=CONNECT_S,
         ) as socket:
-            for text in state.connected():
-                await socket.send(text, text=True)
-            while not state.over:
-                async with asyncio.timeout(QUIET_S):
-                    message = await socket.recv()
-                for item in state.received(message):
-                    yield item
-                for text in state.to_send():
+            with counted_in(socket, self._sockets):
+                for text in state.connected():
                     await socket.send(text, text=True)
+                while not state.over and not self._closed.is_set():
+                    async with asyncio.timeout(QUIET_S):
+                        message = await socket.recv()
+                    for item in state.received(message):
+                        yield item
+                    for text in state.to_send():
+                        await socket.send(text, text=True)
 
     # Performing ------------------------------------------------------------------------------------
 
@@ -384,7 +393,10 @@ class AsyncClient:
         return reply_of(response)
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, and so end all streams; also those that other tasks read."""
+        self._closed.set()
+        for socket in tuple(self._sockets):
+            await socket.close()
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:

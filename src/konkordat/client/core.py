@@ -32,6 +32,8 @@ PROBLEM_BYTES_MAX: Final = 1 << 20
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
+# Spreads retries. Not the shared `random`: programs seed that one, and what we draw would change what they draw.
+CHANCE: Final = random.SystemRandom()
 
 
 class Send(NamedTuple):
@@ -171,7 +173,7 @@ class Core:
         retry: RetryPolicy | None = None,
         allow_insecure: bool = False,
         now: Callable[[], float] = time.monotonic,
-        draw: Callable[[], float] = random.random,
+        draw: Callable[[], float] = CHANCE.random,
         new_key: Callable[[], str] = lambda: uuid7(
             int(time.time() * 1000), secrets.token_bytes(10)
         ),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,6 +17,8 @@ from konkordat.client.core import LOOPBACK, Reply
 from konkordat.client.errors import problem
 from konkordat.schedule.interchange.plan import ImportPlan, plan_import
 from konkordat.schedule.interchange.read import check_size, read_programme
+
+C = TypeVar("C")
 
 TIME_ZONE_DEFAULT: Final = "Europe/Zurich"  # of programmes that name none
 # A batch on a busy node is answered in tens of ms; beyond these somebody is not there.
@@ -58,6 +61,16 @@ def plan_of(source: Path | bytes, name: str, time_zone: str, region: str | None)
         check_size(source.stat().st_size, source.name)  # before it is read whole
         name, source = name or source.name, source.read_bytes()
     return plan_import(read_programme(source, name or "programme", time_zone), region)
+
+
+@contextmanager
+def counted_in(connection: C, open_ones: set[C]) -> Iterator[None]:
+    """While this lasts, the connection is among the open ones: closing the client closes it."""
+    open_ones.add(connection)
+    try:
+        yield
+    finally:
+        open_ones.discard(connection)
 
 
 def stream_refused(error: Exception) -> None:

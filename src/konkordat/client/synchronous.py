@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 from websockets.exceptions import WebSocketException
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from konkordat.client import operations
 from konkordat.client.core import Call, Core, Failure, Pause, Reply, Send, Steps
@@ -33,6 +34,7 @@ from konkordat.client.shared import (
     DIRECT,
     TIME_ZONE_DEFAULT,
     TIMEOUT_S,
+    counted_in,
     open_reply,
     plan_of,
     proxy_for,
@@ -66,6 +68,8 @@ class Client:
         self._core = Core(urls, key, retry=retry, allow_insecure=allow_insecure)
         self._tls = tls_context(ca)
         self._timeout_s = timeout_s
+        self._closed = threading.Event()
+        self._sockets: set[ClientConnection] = set()  # of streams that somebody reads
         self._http = httpx.Client(
             verify=self._tls, timeout=timeouts(timeout_s), follow_redirects=False, mounts=DIRECT
         )
@@ -303,34 +307,40 @@ class Client:
         filter: Mapping[str, str] | None = None,
         since: str = "",
     ) -> Iterator[StreamItem]:
-        """Changes as they happen, for ever; first those since a token. Resumes by itself, at another node if need be.
+        """Changes as they happen, until the client is closed; first those since a token. Resumes by itself, at another
+        node if need be.
 
         Yields Change; CaughtUp once what follows is live; Gap after an interruption, of which nothing is missing.
         """
         state = StreamState(
             self._core, Subscription(tuple(types), tuple(fields), filter or {}, since)
         )
-        while True:
+        while not self._closed.is_set():
             try:
                 yield from self._connection(state)
             except (OSError, WebSocketException) as error:
+                if self._closed.is_set():
+                    return
                 stream_refused(error)
                 state.lost(str(error) or type(error).__name__)
-            time.sleep(state.pause_s())
+            self._closed.wait(state.pause_s())
 
     def _connection(self, state: StreamState) -> Iterator[StreamItem]:
         url = state.url()
-        with connect(
-            url,
-            additional_headers=state.headers(),
-            ssl=self._tls if url.startswith("wss") else None,
-            max_size=MESSAGE_BYTES_MAX,
-            proxy=proxy_for(url),
-            open_timeout=CONNECT_S,
-        ) as socket:
+        with (
+            connect(
+                url,
+                additional_headers=state.headers(),
+                ssl=self._tls if url.startswith("wss") else None,
+                max_size=MESSAGE_BYTES_MAX,
+                proxy=proxy_for(url),
+                open_timeout=CONNECT_S,
+            ) as socket,
+            counted_in(socket, self._sockets),
+        ):
             for text in state.connected():
                 socket.send(text, text=True)
-            while not state.over:
+            while not state.over and not self._closed.is_set():
                 yield from state.received(socket.recv(timeout=QUIET_S))
                 for text in state.to_send():
                     socket.send(text, text=True)
@@ -372,7 +382,10 @@ class Client:
         return reply_of(response)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, and so end all streams; also those that other threads read."""
+        self._closed.set()
+        for socket in tuple(self._sockets):
+            socket.close()
         self._http.close()
 
     def __enter__(self) -> Self:

@@ -13,7 +13,7 @@ from konkordat.kernel.ids import RecordKey
 from konkordat.kernel.record import Record
 from konkordat.kernel.seat import SeatId, Verdict
 from konkordat.protocol.seats.ledger import Settled
-from konkordat.replica.claims import HELD, SETTLED, own_id, settled_id
+from konkordat.replica.claims import HELD, SETTLED, held_id, own_id, settled_id
 from konkordat.store.port import Reader
 
 _VERDICTS: Final = {
@@ -47,6 +47,11 @@ class Records:
         return self._known[key]
 
 
+def is_decided(told: DecidedClaim) -> bool:
+    """True for a row of the index that some seat's decision made what it is."""
+    return told.claim.quantity > 0 and (told.state in _VERDICTS or HELD in told.claim.id.part)
+
+
 def settled_claims(index: Mapping[ClaimId, DecidedClaim], seat_of: SeatOf) -> Iterator[Recalled]:
     """What is settled of every claim in the index, at each seat that has something of it."""
     claims: dict[ClaimId, dict[str, DecidedClaim]] = {}
@@ -76,11 +81,9 @@ def _add_told(
 
 
 def _add_kept(id: ClaimId, parts: Mapping[str, DecidedClaim], found: dict[SeatId, Settled]) -> None:
-    """What is not told of it: see `answered_ahead` and `let_go`."""
-    for part, kept in parts.items():
-        _, marked, name = part.partition(SETTLED)
-        if not marked:
-            continue
+    """What is not told of it: see `unseen`."""
+    rows = [(part.partition(SETTLED)[2], kept) for part, kept in parts.items() if SETTLED in part]
+    for name, kept in sorted(rows, key=lambda row: not row[1].claim.quantity):  # places first
         seat = SeatId(name)
         before = found.get(seat)
         place = _place(kept.claim, id) if kept.claim.quantity else None
@@ -92,22 +95,19 @@ def _add_kept(id: ClaimId, parts: Mapping[str, DecidedClaim], found: dict[SeatId
             found[seat] = Settled(Verdict.GRANTED, place.stamp, place)
 
 
-def answered_ahead(
-    id: ClaimId, seat: SeatId, told: Settled, shown: Claim | None
-) -> DecidedClaim | None:
-    """What the index keeps of an answer to a wish that is not here yet, unless the place that it has is `shown`."""
-    if told.verdict is Verdict.GRANTED and told.holds is not None:
-        kept = msgspec.structs.replace(told.holds, id=settled_id(id, seat))
-        return DecidedClaim(kept, ClaimState.CONFIRMED) if told.holds != shown else None
-    state = ClaimState.DISPLACED if told.verdict is Verdict.DENIED else ClaimState.RELEASED
-    nothing = Claim(settled_id(id, seat), Resource(id.owner.tenant, ""), 0, 1, 0, told.stamp)
-    return DecidedClaim(nothing, state, told.against)
-
-
-def let_go(id: ClaimId, seat: SeatId, holds: Claim) -> DecidedClaim:
-    """What the index keeps of a place that is not free yet, though its owner let it go."""
-    claim = msgspec.structs.replace(holds, id=settled_id(id, seat))
-    return DecidedClaim(claim, ClaimState.RELEASED)
+def unseen(
+    id: ClaimId, seat: SeatId, told: Settled, shown: Claim | None, is_ahead: bool
+) -> Iterator[DecidedClaim]:
+    """What the index keeps of what is final of a claim at a seat and cannot be seen from the place that is `shown`:
+    another place, and the answer to a wish that is not here yet (`is_ahead`)."""
+    if told.holds is not None and told.holds != shown:
+        place = msgspec.structs.replace(told.holds, id=settled_id(held_id(id), seat))
+        ahead = is_ahead and told.verdict is Verdict.GRANTED
+        yield DecidedClaim(place, ClaimState.CONFIRMED if ahead else ClaimState.RELEASED)
+    if is_ahead and told.verdict is not Verdict.GRANTED:
+        state = ClaimState.DISPLACED if told.verdict is Verdict.DENIED else ClaimState.RELEASED
+        nothing = Claim(settled_id(id, seat), Resource(id.owner.tenant, ""), 0, 1, 0, told.stamp)
+        yield DecidedClaim(nothing, state, told.against)
 
 
 def _settled(decided: DecidedClaim, verdict: Verdict, kept: Claim | None) -> Settled:

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from konkordat.kernel.change import Change
+from konkordat.kernel.claim import Resource
 from konkordat.kernel.ids import (
     ORIGIN_PATTERN,
     Collection,
@@ -192,6 +193,26 @@ def _is_settled(said: Said, settled: tuple[int, int, Origin] | None) -> bool:
     if said.entry.term == term and said.at.origin == holder:
         return said.at.seq <= upto
     return said.entry.term < term
+
+
+def seats_that_decided(store: Reader) -> list[SeatId]:
+    """Every seat of which a decision stands in a log."""
+    return [SeatId(key.id) for key in _system(store, DECISIONS)]
+
+
+def deciders_of(store: Reader, resources: Container[Resource]) -> dict[Resource, SeatId]:
+    """The seats that decided first about some resources, as the decisions tell, however long ago they were made: for
+    resources whose records do not tell it any more. Reads every decision there is."""
+    found: dict[Resource, SeatId] = {}
+    for key in _system(store, DECISIONS):
+        own: dict[Resource, SeatId] = {}
+        for origin, seq in {(row.origin, row.seq) for row in _history(store, key)}:
+            for entry in (said.entry for said in _in_batch(store, origin, seq)):
+                if isinstance(entry, Decision) and decisions_key(entry.seat) == key:
+                    ruled = [r.claim.resource for r in entry.rulings]
+                    own |= {resource: entry.seat for resource in ruled if resource in resources}
+        found = own | found
+    return found
 
 
 def rosters_before(store: Reader) -> list[Roster]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from konkordat.kernel.change import Change, Transaction
 from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
-from konkordat.kernel.hlc import Hlc, Stamp
+from konkordat.kernel.hlc import Stamp
 from konkordat.kernel.ids import NodeName, Origin, node_of, valid_record_id
 from konkordat.kernel.seat import (
     At,
@@ -30,14 +30,16 @@ from konkordat.protocol.seats.machine import Seats
 from konkordat.protocol.seats.rules import RULES, Rules
 from konkordat.replica import domain as port
 from konkordat.replica.agenda import Agenda
+from konkordat.replica.arrived import Arrived
 from konkordat.replica.claims import held_claim, held_id, own_id, settled_id
 from konkordat.replica.commit import Commit
 from konkordat.replica.deciding import Decider, wish_of
 from konkordat.replica.domain import Domain, Wanted
 from konkordat.replica.membership import NO_ROSTER, Membership
-from konkordat.replica.recall import Records, answered_ahead, let_go, settled_claims
+from konkordat.replica.recall import Records, is_decided, settled_claims, unseen
 from konkordat.replica.rosters import ROSTER_SEAT, decided_before
 from konkordat.replica.seat_log import (
+    deciders_of,
     decisions_since,
     elections_before,
     entries_in,
@@ -47,6 +49,7 @@ from konkordat.replica.seat_log import (
     roster_change,
     roster_in,
     rosters_before,
+    seats_that_decided,
 )
 from konkordat.replica.seat_notes import (
     Note,
@@ -85,7 +88,8 @@ class Seating:
         self._ruled_by: dict[ClaimId, dict[SeatId, None]] = {}
         # Claims of which more is final than the wish that is here; looked at again when the later one is.
         self._awaited: dict[ClaimId, Stamp] = {}
-        self._latest: dict[Origin, Hlc] = {}  # of each log, as far as we have it
+        self._arrived = Arrived(store, origin)
+        self._has = self._arrived.has
         self._fresh: dict[ClaimId, tuple[Claim, Wanted]] = {}
         self._decider = Decider(
             domain, self._machine, self._agenda, self._seat_for, self._has, self._fresh
@@ -137,7 +141,7 @@ class Seating:
 
     def admitted(self, transaction: Transaction, at: At) -> None:
         """A transaction stands in a log: ours or a peer's. In the order of each log."""
-        self._latest[at.origin] = transaction.hlc
+        self._arrived.reached(at.origin, transaction.hlc)
         for change in transaction.changes:
             if is_entries(change):
                 self._take(change, at, transaction.hlc >> 16)
@@ -331,17 +335,6 @@ class Seating:
             self._seat_of.setdefault(ruling.claim.resource, decision.seat)
             self._ruled_by.setdefault(ruling.claim.id, {})[decision.seat] = None
 
-    def _has(self, stamp: Stamp) -> bool:
-        """True if the transaction of that stamp is here: its log grows in order of stamps."""
-        origin = stamp.origin
-        if origin == self._origin:
-            return True
-        if origin not in self._latest:
-            seq = self._store.frontier().get(origin, 0)
-            rows = self._store.batches(origin, seq - 1, 1) if seq else ()
-            self._latest[origin] = rows[0].last_hlc if rows else Hlc(0)
-        return self._latest[origin] >= stamp.hlc
-
     # The index -----------------------------------------------------------------------------------
 
     def _refresh(self, id: ClaimId, commit: Commit) -> None:
@@ -414,16 +407,16 @@ class Seating:
         self._awaited.pop(id, None)
         for seat in self._ruled_by.get(id, ()):
             told = self._machine.told(seat, id)
-            row = None
-            if told is not None and not self._has(told.stamp):
+            is_ahead = told is not None and not self._has(told.stamp)
+            if told is not None and is_ahead:
                 self._awaited[id] = told.stamp
-                row = answered_ahead(id, seat, told, shown)
-            elif told is not None and told.holds is not None and told.holds != shown:
-                row = let_go(id, seat, told.holds)
-            if row is not None:
+            rows = unseen(id, seat, told, shown, is_ahead) if told is not None else ()
+            kept = {row.claim.id: row for row in rows}
+            for row in kept.values():
                 commit.claims.tell(row)
-            else:
-                commit.claims.withdraw(settled_id(id, seat))
+            for part in (settled_id(id, seat), settled_id(held_id(id), seat)):
+                if part not in kept:
+                    commit.claims.withdraw(part)
 
     def _is_on_its_way(self, seat: SeatId, id: ClaimId) -> bool:
         """Another holder decided on a wish that we have not got yet."""
@@ -458,12 +451,16 @@ class Seating:
         frontier = self._store.frontier()
         self._machine.reached(frontier)
         self._recall(records)
-        for seat in self._machine.ids:
-            for said in decisions_since(self._store, seat, self._machine.counting(seat)):
+        known = self._machine.ids
+        # Also of seats whose holders we do not know to be members yet: a roster may still come that has them.
+        for seat in dict.fromkeys((*known, *seats_that_decided(self._store))):
+            counting = self._machine.counting(seat) if seat in known else ()
+            for said in decisions_since(self._store, seat, counting):
                 counts = self._machine.applied(said.entry, said.at)
                 if counts and isinstance(said.entry, Decision):
                     self._note_rulings(said.entry)
-            self._machine.take_touched(seat)  # the index has it
+            if seat in known:
+                self._machine.take_touched(seat)  # the index has it
             spec = self._domain.seat_named(seat, records)
             if spec is not None:
                 self._establish(spec)
@@ -476,7 +473,11 @@ class Seating:
         for id, decided in index.items():
             if decided.state is not ClaimState.CONFIRMED or decided.expires_ms:
                 self._touched[own_id(id)] = None
-        for seat, id, settled in settled_claims(index, lambda r: self._known_seat(r, records)):
+        resources = {row.claim.resource for row in index.values() if is_decided(row)}
+        lost = {resource for resource in resources if self._known_seat(resource, records) is None}
+        if lost:  # a room's record, say, was overwritten by one that names no venue
+            self._seat_of.update(deciders_of(self._store, lost))
+        for seat, id, settled in settled_claims(index, self._seat_of.get):
             self._machine.preset(seat, id, settled)
             self._ruled_by.setdefault(id, {})[seat] = None
             if not self._has(settled.stamp):

@@ -214,6 +214,7 @@ class Final(msgspec.Struct, frozen=True):
     history: Mapping[RecordKey, tuple[Stamp, ...]]  # where each record was written
     complaints: tuple[str, ...] = ()  # of the store's own check
     quarantined: Mapping[Origin, str] = {}
+    forgotten: tuple[str, ...] = ()  # places taken that it would know otherwise if it started again
 
 
 Happening = (

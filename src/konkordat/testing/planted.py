@@ -21,7 +21,7 @@ from konkordat.kernel.policy import Policies, Register
 from konkordat.kernel.record import Record
 from konkordat.protocol import exchange
 from konkordat.protocol.seats.rules import Rules
-from konkordat.replica import admission, claims
+from konkordat.replica import admission, claims, seating
 from konkordat.replica import replica as replicas
 from konkordat.replica.commit import Commit
 from konkordat.replica.seating import Seating
@@ -352,12 +352,15 @@ def _token_ignored(stack: ExitStack) -> None:
     replace(stack, processes, "covers", lambda _ours, _theirs: True)
 
 
+def _unseen_not_kept(stack: ExitStack) -> None:
+    replace(stack, seating, "unseen", lambda *_: ())
+
+
 def _rules(broken: Rules) -> Plant:
     """The rules of seats with one of them broken; the same that the model must find."""
 
     def plant(stack: ExitStack) -> None:
-        seating = partial(Seating, rules=broken)
-        replace(stack, replicas, "Seating", seating)
+        replace(stack, replicas, "Seating", partial(Seating, rules=broken))
 
     return plant
 
@@ -418,4 +421,11 @@ BUGS: Final = (
     PlantedBug("cut-off one short", ("I3",), _rules(CutsOneShort()), **_CONTESTED),
     PlantedBug("voter keeps confirming", ("I3",), _rules(VoterKeepsConfirming()), **_CONTESTED),
     PlantedBug("opened before caught up", ("I3",), _rules(OpensTooEarly()), **_CONTESTED),
+    PlantedBug(
+        "what nobody sees is not kept",
+        ("I3",),
+        _unseen_not_kept,
+        "disk",
+        {"domain": "trial", "members": 3, "seats": 1},
+    ),
 )

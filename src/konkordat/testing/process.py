@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, assert_never
 
-from konkordat.kernel.claim import DecidedClaim
+from konkordat.kernel.claim import Claim, ClaimId, DecidedClaim
 from konkordat.kernel.frontier import covers
 from konkordat.kernel.ids import NodeName, Origin, RecordKey
 from konkordat.kernel.policy import Policies
 from konkordat.kernel.record import Record
+from konkordat.kernel.seat import SeatId
 from konkordat.replica.admission import OwnHistoryLostError
 from konkordat.replica.domain import Domain
 from konkordat.replica.messages import (
@@ -116,6 +117,15 @@ class Process:
         self._life += 1
         self.clock.restart(timeline.now_ms)
         self.store = self.disk.open()
+        self.replica = self._replica_on(self.store)
+        self._codec = Codec(CLUSTER, self.name)
+        self._inbox, self._answers, self._stopped_midway = [], {}, []
+        self._planned = self._ticking = self.paused = False
+        self._busy_until_us = 0
+        self.fate = None
+        timeline.after(self._source.randrange(TICK_MS * US_PER_MS), self._tick, self._life)
+
+    def _replica_on(self, store: Store) -> Replica:
         settings = ReplicaSettings(
             CLUSTER,
             api_url=f"sim://{self.name}",
@@ -124,13 +134,20 @@ class Process:
             connects=True,
             seats=self._world.options.patience,
         )
-        self.replica = Replica(self.store, self._world.domain, self._world.policies, settings)
-        self._codec = Codec(CLUSTER, self.name)
-        self._inbox, self._answers, self._stopped_midway = [], {}, []
-        self._planned = self._ticking = self.paused = False
-        self._busy_until_us = 0
-        self.fate = None
-        timeline.after(self._source.randrange(TICK_MS * US_PER_MS), self._tick, self._life)
+        return Replica(store, self._world.domain, self._world.policies, settings)
+
+    def forgotten(self) -> tuple[str, ...]:
+        """What a new process on this disk would know otherwise of the places that are taken."""
+        if self.replica is None or self.store is None:
+            return ()
+        now, then = places_of(self.replica), places_of(self._replica_on(self.store))
+        differing = sorted(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))
+        return tuple(
+            [
+                f"{id} at {seat}: {now.get((seat, id))}, then {then.get((seat, id))}"
+                for seat, id in differing
+            ]
+        )
 
     def die(self) -> None:
         """The process is gone, with everything that was only in its memory."""
@@ -323,3 +340,14 @@ class Process:
 def _decides(committed: Committed) -> bool:
     """True for a commit with decisions of the node's own."""
     return any(entry.key.collection == DECISIONS for entry in committed.entries)
+
+
+def places_of(replica: Replica) -> dict[tuple[SeatId, ClaimId], Claim | None]:
+    """Every place that is taken by what was decided so far, as a replica remembers it."""
+    seating = replica._seating  # noqa: SLF001 - nobody else has a use for it
+    if seating is None:
+        return {}
+    machine = seating.machine
+    return {
+        (seat, id): machine.held(seat, id) for seat in machine.ids for id in machine.all_held(seat)
+    }

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from konkordat.kernel.claim import Claim, Resource
 from konkordat.kernel.digest import EVERYTHING, Summary
 from konkordat.kernel.hlc import Stamp
@@ -126,7 +128,8 @@ def final_of(process: Process) -> past.Final:
     """Everything that is on a simulated node's disk."""
     replica = process.replica
     aside = dict(replica.status(process.now_ms()).quarantined) if replica is not None else {}
-    return final_state(process.name, process.disk.content(), aside)
+    final = final_state(process.name, process.disk.content(), aside)
+    return msgspec.structs.replace(final, forgotten=process.forgotten())
 
 
 def final_state(node: NodeName, store: Store, quarantined: Mapping[Origin, str]) -> past.Final:

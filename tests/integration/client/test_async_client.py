@@ -70,6 +70,23 @@ async def test_a_stream_that_nobody_reads_any_more_is_closed(
         await client.speakers.create({"name": "Still here"})
 
 
+async def test_closing_a_client_ends_what_another_task_reads(
+    served: Served, new_async: New
+) -> None:
+    client = new_async("zurich")
+    stream = client.stream()
+    assert isinstance(await anext(stream), CaughtUp)
+
+    async def read_on() -> list[StreamItem]:
+        return [one async for one in stream]
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        reader = tasks.create_task(read_on())
+        await asyncio.sleep(0.05)
+        await client.close()
+    assert reader.result() == []
+
+
 async def test_an_import_while_others_watch(new_async: New) -> None:
     async with new_async("zurich") as writer, new_async("geneva") as watcher:
         result = await writer.import_programme(sample_programme(), name="sample.xml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -307,6 +308,23 @@ def test_a_stream_goes_on_at_another_node_and_misses_nothing(
         assert [one.id for one in seen if isinstance(one, Change)] == made
         assert len([one for one in seen if isinstance(one, Gap)]) == 1
         stream.close()
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["node runs", "node is gone"])
+def test_closing_a_client_ends_what_another_thread_reads(
+    served: Served, at: At, is_gone: bool
+) -> None:
+    client = at("zurich")
+    stream = client.stream()
+    assert isinstance(next(stream), CaughtUp)
+    reader = threading.Thread(target=list, args=(stream,), daemon=True)
+    reader.start()
+    if is_gone:
+        served.stop("zurich")  # it comes back for ever
+        time.sleep(0.1)
+    client.close()
+    reader.join(10)
+    assert not reader.is_alive()
 
 
 def test_a_stream_with_a_revoked_key_ends_with_the_reason(served: Served) -> None:

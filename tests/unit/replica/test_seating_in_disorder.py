@@ -11,10 +11,11 @@ from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Res
 from konkordat.kernel.hlc import Hlc, Stamp
 from konkordat.kernel.ids import Origin, Tenant
 from konkordat.kernel.seat import SeatId, Verdict
+from konkordat.protocol.seats.ledger import Settled
 from konkordat.replica.admission import OwnHistoryLostError
 from konkordat.replica.claims import SETTLED, held_id
 from konkordat.replica.messages import Accepted, Tick
-from konkordat.replica.recall import let_go, settled_claims
+from konkordat.replica.recall import settled_claims, unseen
 from konkordat.testing.disk import MemoryDisk
 from konkordat.testing.domain import Book, Remove, TrialDomain, Wish, booking, capacity_of
 from konkordat.testing.workbench import Bench, Workbench
@@ -310,7 +311,7 @@ def test_a_denial_is_known_after_a_start_whatever_places_the_booking_still_has()
     rows = [
         DecidedClaim(wished, ClaimState.DISPLACED),
         DecidedClaim(shown, ClaimState.CONFIRMED),
-        let_go(id, here, old),
+        *unseen(id, here, Settled(Verdict.DENIED, wished.stamp, old), shown, is_ahead=False),
     ]
     index = {row.claim.id: row for row in rows}
     found = settled_claims(index, lambda of: here if of.name.startswith("here") else there)

@@ -6,6 +6,7 @@
     finality    no later term leaves out what the holder of an earlier one said to be final
     decision    after healing every claim is decided whose seat has a majority of its members
     index       what a node tells in the end is what the pure oracle makes of its log
+    memory      a node that starts again knows the same places to be taken
 
 What excuses a change is looked for in the logs and not in decisions: a later write of the owner, made before.
 """
@@ -349,6 +350,8 @@ def _unlike_oracle(final: Final, domain: Domain, logs: Logs) -> Iterator[str]:
     for id in sorted(wanted.keys() | told.keys()):
         if wanted.get(id) != told.get(id) and not _is_homeless(id, final, domain, wanted, told):
             yield f"{final.node} tells {id} as {told.get(id)}, its log makes {wanted.get(id)}"
+    for what in final.forgotten:
+        yield f"{final.node}, started again, would remember otherwise {what}"
     if not logs.agreed or final.quarantined:
         return
     for id, decided in final.claims.items():
