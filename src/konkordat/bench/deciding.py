@@ -20,6 +20,7 @@ from konkordat.protocol.seats.machine import Seats
 
 FEW: Final = 10
 MANY: Final = 10_000
+VENUES: Final = 1_000  # each with a seat
 DECIDED: Final = 400  # after the granted ones; their median counts
 MINUTE_MS: Final = 60_000
 ME: Final = Origin("zurich.1")
@@ -36,6 +37,8 @@ async def measure_deciding(setting: Setting) -> Section:
     few_us, many_us = (
         registering_us(setting.folder / str(present), present, DECIDED) for present in (FEW, MANY)
     )
+    setting.say(f"a node with {VENUES} seats")
+    seated_us = registering_us(setting.folder / "seats", FEW, DECIDED, VENUES)
     return Section(
         "deciding",
         "Cost of deciding one claim, with few and with many granted ones",
@@ -47,6 +50,7 @@ async def measure_deciding(setting: Setting) -> Section:
             Figure("node_few_us", f"a whole node, {FEW} registrations", few_us, "µs"),
             Figure("node_many_us", f"a whole node, {MANY} registrations", many_us, "µs"),
             below("node_ratio", "ratio, a whole node", many_us / few_us, 2.0, "×"),
+            below("seats_ratio", f"ratio, with {VENUES} more seats", seated_us / few_us, 2.0, "×"),
         ),
         f"Medians of {DECIDED} decisions, by the machine alone, and by a node with a SQLite store: processor time from "
         "the command to its answer, one registration a commit.",

@@ -31,9 +31,12 @@ TOGETHER: Final = 500  # operations of one command while the node is filled
 SEATS: Final = 20_000  # never sold out
 
 
-def registering_us(folder: Path, present: int, measured: int) -> float:
-    """Median processor time of one registration, when so many are there, on a new node of its own in the folder."""
+def registering_us(folder: Path, present: int, measured: int, venues: int = 0) -> float:
+    """Median processor time of one registration, when so many registrations, and so many venues with a seat each, are
+    there, on a new node of its own in the folder."""
     node = _Node(folder)
+    for some in _parts([f"venue {number}" for number in range(venues)]):
+        node.write(*(_create("venues", name, **VENUE) for name in some))
     node.write(_create("events", "forum", **EVENT), _create("sessions", "talk", **SESSION))
     people = [f"person {number}" for number in range(present + measured)]
     for some in _parts(people):
@@ -98,6 +101,7 @@ def _registration(person: str) -> Operation:
     return operation("create", "registrations", registration_id(session, attendee), body)
 
 
+VENUE: Final[dict[str, Any]] = {"name": {"de": "Kursaal"}, "time_zone": "Europe/Zurich"}
 EVENT: Final[dict[str, Any]] = {
     "slug": "forum-2027",
     "name": {"de": "Forum"},

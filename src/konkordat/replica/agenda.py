@@ -34,7 +34,7 @@ class Agenda:
         the seat."""
         self.homeless.pop(id, None)
         self.waiting.get(seat, {}).pop(id, None)
-        self.frees.get(seat, {}).pop(id, None)
+        self.is_free(seat, id)
         self.open.setdefault(seat, {})[id] = None
         if asked:
             self.asked.setdefault(seat, {})[id] = None
@@ -44,7 +44,19 @@ class Agenda:
         self.homeless.pop(id, None)
         self.waiting.get(seat, {}).pop(id, None)
         self.open.get(seat, {}).pop(id, None)
-        self.asked.get(seat, {}).pop(id, None)
+        asked = self.asked.get(seat)
+        if asked is not None:
+            asked.pop(id, None)
+            if not asked:
+                del self.asked[seat]
+
+    def busy(self) -> list[SeatId]:
+        """Seats with something for whoever holds them to decide."""
+        return list({**self.asked, **self.frees, **self.freed})
+
+    def has_expired(self, now_ms: int) -> bool:
+        """True if some time is up."""
+        return bool(self._expiring) and self._expiring[0][0] <= now_ms
 
     def wait(self, seat: SeatId, wish: Claim) -> None:
         self.waiting.setdefault(seat, {})[wish.id] = wish
@@ -73,7 +85,9 @@ class Agenda:
         return list(self.frees.pop(seat, ()))
 
     def place_freed(self, seat: SeatId, resources: Iterable[Resource]) -> None:
-        self.freed.setdefault(seat, {}).update(dict.fromkeys(resources))
+        freed = dict.fromkeys(resources)
+        if freed:
+            self.freed.setdefault(seat, {}).update(freed)
 
     def take_asked(self, seat: SeatId) -> list[ClaimId]:
         """What is to be put to the holder now."""
@@ -81,18 +95,25 @@ class Agenda:
         taken = list(asked)[:DECIDED_AT_ONCE_MAX]
         for id in taken:
             del asked[id]
+        if not asked:
+            self.asked.pop(seat, None)
         return taken
 
     def is_free(self, seat: SeatId, id: ClaimId) -> None:
         """The place was let go."""
-        self.frees.get(seat, {}).pop(id, None)
+        frees = self.frees.get(seat)
+        if frees is not None:
+            frees.pop(id, None)
+            if not frees:
+                del self.frees[seat]
 
     def take_freed(self, seat: SeatId) -> list[Resource]:
         return list(self.freed.pop(seat, ()))
 
     def ask_all(self, seat: SeatId) -> None:
         """We came to hold the seat: everything undecided is ours to decide."""
-        self.asked[seat] = dict(self.open.get(seat, {}))
+        if self.open.get(seat):
+            self.asked[seat] = dict(self.open[seat])
 
     def expires(self, at_ms: int, seat: SeatId, id: ClaimId) -> None:
         heapq.heappush(self._expiring, (at_ms, seat, id))

@@ -62,11 +62,21 @@ class Decider:
         self._has = has
         self._fresh = fresh
         self._deciding: set[SeatId] = set()
+        self._changed: dict[SeatId, None] = {}  # perhaps not ours any more, or ours now
+
+    def changed(self, seats: Iterable[SeatId]) -> None:
+        """Something was said of these seats."""
+        self._changed.update(dict.fromkeys(seats))
+
+    def has_work(self) -> bool:
+        """True if a seat may be ours now or not any more, or something is asked of one that is."""
+        return bool(self._changed) or any(map(self._machine.deciding, self._agenda.busy()))
 
     def decide(self, commit: Commit) -> list[Decision]:
         """Decisions on all that is asked of the seats that we hold."""
         decisions: list[Decision] = []
-        for seat in self._machine.ids:
+        changed, self._changed = self._changed, {}
+        for seat in {**changed, **dict.fromkeys(self._agenda.busy())}:
             if not self._machine.deciding(seat):
                 if seat in self._deciding:
                     self._deciding.remove(seat)

@@ -97,7 +97,7 @@ class Membership:
     def deny_unfit(self, commit: Commit) -> list[Decision]:
         """Proposals that may not follow the present roster, as long as it is ours to decide."""
         machine = self._machine
-        if ROSTER_SEAT not in machine.ids or not machine.deciding(ROSTER_SEAT):
+        if not machine.deciding(ROSTER_SEAT):
             return []
         decisions: list[Decision] = []
         for id in self._agenda.open.get(ROSTER_SEAT, {}):

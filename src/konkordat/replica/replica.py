@@ -159,7 +159,9 @@ class Replica:
             for peer, beat in beats_of(inputs)
             if node_of(beat.origin) == peer != self.node
         ]
-        return any(heard) or any(isinstance(input_, Tick) for input_ in inputs)
+        if any(heard):
+            return True
+        return any(isinstance(input_, Tick) for input_ in inputs) and self._seating.has_work(now_ms)
 
     # Commit ------------------------------------------------------------------------------------
 

@@ -15,25 +15,23 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from konkordat.kernel.change import Change, Transaction
 from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
-from konkordat.kernel.hlc import Stamp
-from konkordat.kernel.ids import NodeName, Origin, node_of, valid_record_id
+from konkordat.kernel.ids import NodeName, Origin, node_of
 from konkordat.kernel.seat import (
     At,
     Decision,
     Entry,
     Opening,
     SeatId,
-    SeatSpec,
     UnreadableEntry,
 )
 from konkordat.protocol.seats.machine import Seats
 from konkordat.protocol.seats.rules import RULES, Rules
-from konkordat.replica import domain as port
 from konkordat.replica.agenda import Agenda
 from konkordat.replica.arrived import Arrived
 from konkordat.replica.claims import held_claim, held_id, own_id, settled_id
 from konkordat.replica.commit import Commit
 from konkordat.replica.deciding import Decider, wish_of
+from konkordat.replica.directory import Directory
 from konkordat.replica.domain import Domain, Wanted
 from konkordat.replica.membership import NO_ROSTER, Membership
 from konkordat.replica.recall import Records, is_decided, settled_claims, unseen
@@ -83,11 +81,9 @@ class Seating:
         self._frontiers: dict[Origin, Mapping[Origin, int]] = {}  # as members last told
         self._machine = Seats(origin, NO_ROSTER, settings.seats, started_ms, rules)
         self._agenda = Agenda()
-        self._seat_of: dict[Resource, SeatId] = {}
+        self._directory = Directory(domain, self._machine)
         # Which seats decided about a claim: one that went to another seat may still have a place at the old one.
         self._ruled_by: dict[ClaimId, dict[SeatId, None]] = {}
-        # Claims of which more is final than the wish that is here; looked at again when the later one is.
-        self._awaited: dict[ClaimId, Stamp] = {}
         self._arrived = Arrived(store, origin)
         self._has = self._arrived.has
         self._fresh: dict[ClaimId, tuple[Claim, Wanted]] = {}
@@ -95,6 +91,7 @@ class Seating:
             domain, self._machine, self._agenda, self._seat_for, self._has, self._fresh
         )
         self._touched: dict[ClaimId, None] = {}
+        self._changed: dict[SeatId, None] = {}  # seats of which something was said
         # New claims of which the index tells no more than that.
         self._plain: dict[ClaimId, Claim] = {}
         self._owed: dict[NodeName, None] = {}  # holders that wait for our acknowledgement
@@ -137,6 +134,17 @@ class Seating:
         self._machine.acknowledged(beat.origin, beat.frontier)
         return self._machine.awaits_members()
 
+    def has_work(self, now_ms: int) -> bool:
+        """True if there may be something to decide or to say though nothing came."""
+        machine, agenda = self._machine, self._agenda
+        return (
+            bool(self._changed or self._touched or agenda.open.get(ROSTER_SEAT))
+            or machine.roster.version == 0
+            or machine.has_due(now_ms, self._heard)
+            or agenda.has_expired(now_ms)
+            or self._decider.has_work()
+        )
+
     # In the commit -------------------------------------------------------------------------------
 
     def admitted(self, transaction: Transaction, at: At) -> None:
@@ -178,6 +186,7 @@ class Seating:
             yield (roster_change(first),)
             self._membership.learn(first)
         entries: list[Entry] = self._machine.due(now_ms, self._heard)
+        self._look_at_changed()
         decided = self._membership.deny_unfit(commit) + self._decider.decide(commit)
         if decided:
             # What needs nobody else's acknowledgement is final with the commit that decides it.
@@ -233,7 +242,7 @@ class Seating:
         for record in commit.changed_records():
             spec = self._domain.seat_of(record)
             if spec is not None:
-                self._establish(spec)
+                self._directory.establish(spec)
             if spec is not None or self._domain.owned_resource(record.key) is not None:
                 # It may tell whose the claims are of which nobody knew.
                 self._touched.update(self._agenda.homeless)
@@ -251,7 +260,7 @@ class Seating:
     def _confirm_plainly(self, id: ClaimId, commit: Commit) -> bool:
         """Tell that a plain claim is confirmed, if it is."""
         claim = self._plain.get(id)
-        seat = self._seat_of.get(claim.resource) if claim is not None else None
+        seat = self._directory.known(claim.resource) if claim is not None else None
         if claim is None or seat is None or self._granted_elsewhere(id, seat):
             return False
         view = self._machine.state(seat, id, claim.stamp)
@@ -279,7 +288,9 @@ class Seating:
 
     def refresh(self, commit: Commit) -> None:
         """Bring the index of claims in line with what may be told now."""
-        for seat in self._machine.ids:
+        self._look_at_changed()
+        changed, self._changed = self._changed, {}
+        for seat in changed:
             touched = self._machine.take_touched(seat)
             self._touched.update(dict.fromkeys(sorted(touched)))
             for id in touched:
@@ -288,9 +299,7 @@ class Seating:
             for id in [id for id in self._agenda.frees.get(seat, ()) if id in touched]:
                 if self._machine.held(seat, id) is None:
                     self._agenda.is_free(seat, id)
-        for id in [id for id, stamp in self._awaited.items() if self._has(stamp)]:
-            del self._awaited[id]
-            self._touched[id] = None
+        self._touched.update(dict.fromkeys(self._arrived.take_come()))
         self._fresh.clear()
         if not commit.empty:
             self.knowledge.changed()
@@ -300,6 +309,11 @@ class Seating:
         commit.claims.know(dict.fromkeys(id.owner for id in ids))
         for id in ids:
             self._refresh(id, commit)
+
+    def _look_at_changed(self) -> None:
+        changed = self._machine.take_changed()
+        self._changed.update(dict.fromkeys(changed))
+        self._decider.changed(changed)
 
     def take_owed(self) -> list[NodeName]:
         """The holders that wait to hear that we have what they decided."""
@@ -315,12 +329,8 @@ class Seating:
 
     # Seats and rosters ---------------------------------------------------------------------------
 
-    def _establish(self, spec: SeatSpec) -> None:
-        if valid_record_id(spec.id) and self._machine.spec(spec.id) != spec:
-            self._machine.establish(spec)
-
     def _seat_for(self, resource: Resource, commit: Commit) -> SeatId | None:
-        return self._known_seat(resource, commit.record)
+        return self._directory.look_up(resource, commit.record)
 
     def _note(self, entry: Entry, at: At, at_ms: int) -> None:
         if isinstance(entry, Opening):
@@ -330,9 +340,8 @@ class Seating:
             self._note_rulings(entry)
 
     def _note_rulings(self, decision: Decision) -> None:
-        """Which seat decides a resource is told by its decisions too, also when the record that told it is gone."""
         for ruling in decision.rulings:
-            self._seat_of.setdefault(ruling.claim.resource, decision.seat)
+            self._directory.learn({ruling.claim.resource: decision.seat})
             self._ruled_by.setdefault(ruling.claim.id, {})[decision.seat] = None
 
     # The index -----------------------------------------------------------------------------------
@@ -404,12 +413,12 @@ class Seating:
     def _keep_settled(self, id: ClaimId, shown: Claim | None, commit: Commit) -> None:
         """Keep in the index what is final of a claim beside the place that is shown: after a restart nothing else tells
         it."""
-        self._awaited.pop(id, None)
+        self._arrived.forget(id)
         for seat in self._ruled_by.get(id, ()):
             told = self._machine.told(seat, id)
             is_ahead = told is not None and not self._has(told.stamp)
             if told is not None and is_ahead:
-                self._awaited[id] = told.stamp
+                self._arrived.awaits(id, told.stamp)
             rows = unseen(id, seat, told, shown, is_ahead) if told is not None else ()
             kept = {row.claim.id: row for row in rows}
             for row in kept.values():
@@ -463,7 +472,7 @@ class Seating:
                 self._machine.take_touched(seat)  # the index has it
             spec = self._domain.seat_named(seat, records)
             if spec is not None:
-                self._establish(spec)
+                self._directory.establish(spec)
         self._machine.reached(frontier)
         self._machine.refused.clear()  # told when it came
 
@@ -474,22 +483,13 @@ class Seating:
             if decided.state is not ClaimState.CONFIRMED or decided.expires_ms:
                 self._touched[own_id(id)] = None
         resources = {row.claim.resource for row in index.values() if is_decided(row)}
-        lost = {resource for resource in resources if self._known_seat(resource, records) is None}
+        lost = {
+            resource for resource in resources if self._directory.look_up(resource, records) is None
+        }
         if lost:  # a room's record, say, was overwritten by one that names no venue
-            self._seat_of.update(deciders_of(self._store, lost))
-        for seat, id, settled in settled_claims(index, self._seat_of.get):
+            self._directory.learn(deciders_of(self._store, lost))
+        for seat, id, settled in settled_claims(index, self._directory.known):
             self._machine.preset(seat, id, settled)
             self._ruled_by.setdefault(id, {})[seat] = None
             if not self._has(settled.stamp):
-                self._awaited[id] = settled.stamp
-
-    def _known_seat(self, resource: Resource, records: port.Records) -> SeatId | None:
-        """The seat that decides a resource; once known it stays."""
-        seat = self._seat_of.get(resource)
-        if seat is None:
-            spec = self._domain.seat(resource, records)
-            if spec is None or not valid_record_id(spec.id):
-                return None
-            self._establish(spec)
-            seat = self._seat_of[resource] = spec.id
-        return seat
+                self._arrived.awaits(id, settled.stamp)

@@ -277,6 +277,7 @@ class Scenes:
     async def _check_promises(self, first: Written, second: Written) -> None:
         """Who is cut off from the seat promises nothing."""
         near, far = self.cast.home, self.cast.cut_off
+        await all_decided([self.cast.eyes[near.name]], [first.id], SEEN_S_MAX)
         kept = (await near.read("sessions", first.id))["slot"]["state"]
         open_ = (await far.read("sessions", second.id))["slot"]["state"]
         self.stage.expect(

@@ -33,6 +33,18 @@ class Elections:
         self._rosters = rosters
         self._rules = rules
 
+    def calm_under(self, seat: Seat) -> Origin | None:
+        """The holder of a seat of which nothing can become due but by its silence, or by what is said of the seat; None
+        of any other seat."""
+        latest, history, roster = seat.latest, seat.history, self._rosters.latest
+        if latest is None or seat.ruling is not latest or seat.handovers():
+            return None
+        holder = latest.key.holder
+        contested = max(history.highest_seen, history.highest_voted) > latest.key.term
+        settled = latest.opening.roster >= roster.version or holder != self._me
+        is_calm = not contested and settled and self._rules.is_member(holder, roster)
+        return holder if is_calm else None
+
     # Standing -------------------------------------------------------------------------------------
 
     def stand(self, seat: Seat, spec: SeatSpec, now_ms: int, heard: Heard) -> Candidacy | None:

@@ -42,6 +42,7 @@ from konkordat.protocol.seats.patience import Heard, Patience, SeatSettings
 from konkordat.protocol.seats.rosters import Rosters
 from konkordat.protocol.seats.rules import RULES, Rules
 from konkordat.protocol.seats.seat import FinalUpto, Seat, Tenure
+from konkordat.protocol.seats.watch import Watch
 
 REFUSALS_MAX: Final = (
     1_024  # kept for the journal between two readings; beyond it a flood adds nothing
@@ -81,6 +82,10 @@ class Seats:
         # What was said by origins that are in no roster that we know: no more than stands in the logs.
         self._aside: dict[Origin, list[tuple[Entry, At]]] = {}
         self._late: list[tuple[Entry, At]] = []  # of those, what counts after all
+        self._watch = Watch()
+        self._changed: dict[SeatId, None] = {}  # since `take_changed`
+        self._behind: dict[SeatId, None] = {}  # perhaps: a term was opened that does not rule yet
+        self._awaiting: dict[SeatId, None] = {}  # perhaps: decisions of ours are not final
 
     # What it is told ------------------------------------------------------------------------------
 
@@ -94,8 +99,9 @@ class Seats:
                 if code:
                     self._refuse(code, entry, at)
                 self._late.append((entry, at))
-        for seat in self._seats.values():
-            seat.review(self._frontier)
+        self._behind, self._awaiting = dict.fromkeys(self._seats), dict.fromkeys(self._seats)
+        self._review()
+        self._stir(self._seats)
 
     def take_late(self) -> list[tuple[Entry, At]]:
         """The entries that count since a roster came to be known that has their authors."""
@@ -105,6 +111,7 @@ class Seats:
     def establish(self, spec: SeatSpec) -> None:
         """A seat exists, or is configured otherwise from its next term on."""
         self._seat(spec.id).spec = spec
+        self._stir([spec.id])
 
     def applied(self, entry: Entry, at: At) -> bool:
         """An entry stands in a log. In the order of each log; logs among each other in any order. False if it is set
@@ -117,6 +124,9 @@ class Seats:
 
     def _apply(self, entry: Entry, at: At) -> None:
         seat = self._seat(entry.seat)
+        self._stir([seat.id])
+        if at.origin == self.me:
+            self._awaiting[seat.id] = None
         code = seat.history.take(entry, at)
         if code:
             self._refuse(code, entry, at)
@@ -127,7 +137,8 @@ class Seats:
                     seat.patience.other_stands()
             case Opening():
                 seat.patience.opened()
-                seat.review(self._frontier)
+                self._behind[seat.id] = None
+                self._review()
             case Decision():
                 seat.book(entry, at)
                 if seat.is_void(entry, at):
@@ -144,18 +155,35 @@ class Seats:
     def reached(self, frontier: Mapping[Origin, int]) -> None:
         """All entries up to this frontier have been told, and are durable or become so with this commit."""
         self._frontier = dict(frontier)
-        self.acked.reached(self._frontier)
-        for seat in self._seats.values():
-            seat.review(self._frontier)
+        self._review()
+        if self.acked.reached(self._frontier):
+            self._stir_awaiting()
+
+    def _review(self) -> None:
+        """Follow the terms of which we have all by now."""
+        for id in list(self._behind):
+            seat = self._seats[id]
+            if seat.review(self._frontier):
+                self._awaiting[id] = None
+                self._stir([id])
+            if seat.ruling is seat.latest:
+                del self._behind[id]
 
     def acknowledged(self, member: Origin, frontier: Mapping[Origin, int]) -> None:
         """A member said what it has durably. Entries that follow from it come with the next `due`."""
-        if self._rosters.was_ever_member(member):
-            self.acked.take(member, frontier, self._frontier)
+        if not self._rosters.was_ever_member(member):
+            return
+        if self.acked.take(member, frontier, self._frontier):
+            self._stir_awaiting()
+
+    def _stir_awaiting(self) -> None:
+        """More is acknowledged: of which seats may that make something final?"""
+        self._awaiting = {id: None for id in self._awaiting if self._seats[id].waits(self.me)}
+        self._watch.stir(self._awaiting)
 
     def awaits_members(self) -> bool:
         """True while something that we decided is not final, and more acknowledgements may make it so."""
-        return any(seat.awaits_members(self.me) for seat in self._seats.values())
+        return any(self._seats[id].awaits_members(self.me) for id in self._awaiting)
 
     def decides_alone(self, id: SeatId) -> bool:
         """True where the holder's own disk makes a decision final."""
@@ -167,17 +195,34 @@ class Seats:
     def due(self, now_ms: int, heard: Heard) -> list[Entry]:
         """Entries to write now: candidacies, votes, openings, finality. They are taken as written."""
         entries: list[Entry] = []
-        for seat in self._seats.values():
+        having = self._with_this_commit()
+        for id in self._watch.take(lambda holder: self._is_missed(holder, now_ms, heard)):
+            seat = self._seats[id]
             if seat.spec is None:
                 continue
             self._write(entries, self._elections.stand(seat, seat.spec, now_ms, heard))
-            having = self._with_this_commit()
             vote = self._elections.vote(seat, seat.spec, having, now_ms, heard)
             self._write(entries, vote)
             self._write(entries, self._elections.open(seat, seat.spec, having))
             made = finality(seat, self.me, having, self.acked, self._rosters, self._rules)
             self._write(entries, made)
+            self._watch.found(id, self._elections.calm_under(seat))
         return entries
+
+    def has_due(self, now_ms: int, heard: Heard) -> bool:
+        """True if `due` may have anything to say."""
+        return self._watch.has_any(lambda holder: self._is_missed(holder, now_ms, heard))
+
+    def _is_missed(self, holder: Origin, now_ms: int, heard: Heard) -> bool:
+        """True of a holder that is silent, while enough members are heard for another to take over."""
+        if self._alive(holder, now_ms, heard):
+            return False
+        members = self._rosters.latest.members
+        return sum(self._alive(each, now_ms, heard) for each in members) * 2 > len(members)
+
+    def _alive(self, member: Origin, now_ms: int, heard: Heard) -> bool:
+        within = self._settings.takeover_after_ms
+        return member == self.me or now_ms - heard.get(member, -within - 1) <= within
 
     def decide(
         self, id: SeatId, requests: Iterable[Request], capacity: Mapping[Resource, int]
@@ -203,8 +248,13 @@ class Seats:
         self._write([], handover)
         return handover
 
+    def take_changed(self) -> list[SeatId]:
+        """Seats of which something was said, or another term rules, since this was last asked."""
+        changed, self._changed = self._changed, {}
+        return list(changed)
+
     def take_touched(self, id: SeatId) -> set[ClaimId]:
-        """Claims of which the view may have changed since this was last asked."""
+        """Claims of which the view may have changed since this was last asked; of a seat that changed."""
         seat = self._seats[id]
         touched, seat.touched = seat.touched, set()
         return touched
@@ -213,10 +263,11 @@ class Seats:
 
     def deciding(self, id: SeatId) -> bool:
         """True while we hold the seat and know of nobody who may follow."""
-        seat = self._seats[id]
-        ruling, history = seat.ruling, seat.history
-        if ruling is None or ruling.key.holder != self.me:
+        seat = self._seats.get(id)
+        ruling = seat.ruling if seat is not None else None
+        if seat is None or ruling is None or ruling.key.holder != self.me:
             return False
+        history = seat.history
         if max(history.highest_voted, history.highest_opened) > ruling.key.term:
             return False
         gave_up = any(by == self.me for _entry, by in seat.handovers())
@@ -347,6 +398,10 @@ class Seats:
             patience = Patience(self.me, self._settings, self._started_ms)
             seat = self._seats[id] = Seat(id, self._rules, patience)
         return seat
+
+    def _stir(self, ids: Iterable[SeatId]) -> None:
+        self._watch.stir(ids)
+        self._changed.update(dict.fromkeys(ids))
 
     def _with_this_commit(self) -> dict[Origin, int]:
         return {**self._frontier, self.me: self._position}

@@ -77,8 +77,12 @@ class Seat:
 
     def awaits_members(self, me: Origin) -> bool:
         """True while something that we decided is not final, and more acknowledgements may make it so."""
+        return self.waits(me) and not self.decides_alone
+
+    def waits(self, me: Origin) -> bool:
+        """True while we do not know that a majority has all that we decided."""
         term = self.ruling
-        if term is None or term.key.holder != me or self.decides_alone:
+        if term is None or term.key.holder != me:
             return False
         return term.final_upto < max(term.seq, term.last_decided)
 
@@ -90,13 +94,13 @@ class Seat:
 
     # Following the logs ---------------------------------------------------------------------------
 
-    def review(self, frontier: Mapping[Origin, int]) -> None:
-        """Which term rules now? Another one means another set of decisions that count."""
+    def review(self, frontier: Mapping[Origin, int]) -> bool:
+        """Which term rules now? Another one means another set of decisions that count. True if it is another."""
         if self.ruling is self.latest:
-            return  # the latest rules as soon as it can, and then as long as there is no later one
+            return False  # the latest rules as soon as it can, and then as long as there is no later one
         ruling = self.history.ruling(frontier)
         if ruling is self.ruling:
-            return
+            return False
         self.touched.update(self.ledger.undo())
         self.ruling = ruling
         if ruling is not None:
@@ -104,6 +108,7 @@ class Seat:
                 self._replay(step.term, step.cutoff)
         self.touched.update(self.ledger.unsettled)
         self._settle()
+        return True
 
     def _replay(self, term: Term, cutoff: int) -> None:
         for seq, decision in zip(term.decided, term.decisions, strict=True):
