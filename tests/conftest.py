@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections import defaultdict
@@ -57,6 +58,16 @@ def programme_files() -> Mapping[str, Path]:
     configured = os.environ.get("KONKORDAT_DATA")
     folder = Path(configured) if configured else ROOT.parent / "shared" / "data"
     return ProgrammeFiles((path.name, path) for path in sorted(folder.glob("*.xml")))
+
+
+# Garbage --------------------------------------------------------------------------------------
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: looking through it for garbage again and again took a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 # Several processes --------------------------------------------------------------------------------
