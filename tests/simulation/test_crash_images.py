@@ -51,7 +51,7 @@ def test_a_store_that_syncs_too_late_is_found_by_a_second_crash() -> None:
 
 
 def test_a_store_that_syncs_too_late_is_found_by_its_images_and_by_the_monitor() -> None:
-    report = run_campaign(ALL_STEPS, seed=1, synchronous=NORMAL)
+    report = run_campaign(ALL_STEPS, seed=1, synchronous=NORMAL, scenarios=SCENARIOS[:2])
     assert report.unsound > 0
     assert any(
         "acknowledged commits are lost" in what for c in report.complaints for what in c.what

@@ -82,13 +82,15 @@ def run_campaign(
     seed: int,
     synchronous: int = FULL,
     progress: Progress = lambda _done: None,
+    scenarios: Sequence[Scenario] = SCENARIOS,
 ) -> Report:
-    """At least so many different images. `synchronous` other than FULL plants a bug."""
+    """At least so many different images: every step of the named scenarios, then of random ones. `synchronous` other
+    than FULL plants a bug."""
     campaign = _Campaign(Report(seed), synchronous, progress)
     began = time.perf_counter()
     with scratch() as folder:
         campaign.folder = folder
-        for scenario in SCENARIOS:
+        for scenario in scenarios:
             campaign.try_every_step(scenario, seed)
         lives = Random(seed)
         while campaign.report.images < images:
