@@ -17,8 +17,9 @@ They are asked before a local write. What other nodes accepted is merged as it i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -73,16 +74,23 @@ def read(values: Values, name: str) -> Any:
     return None if raw is None else decoded(raw)
 
 
-def references(spec: CollectionSpec, values: Values, written: Iterable[Group]) -> Iterator[Found]:
+def references(spec: CollectionSpec, values: Values, written: Container[str]) -> Iterator[Found]:
     """The references in the groups that are written."""
-    changed = set(written)
+    if not values:
+        return
     for reference in spec.references:
-        group, _, rest = reference.pointer[1:].partition("/")
-        if group not in changed:
+        group, rest = _group_of(reference.pointer)
+        if group not in written:
             continue
-        value = read(values, group)
-        for pointer, id_ in pointed(value, f"/{rest}" if rest else "", f"/{group}"):
+        for pointer, id_ in pointed(read(values, group), rest, f"/{group}"):
             yield Found(pointer, reference.collection, id_)
+
+
+@cache
+def _group_of(pointer: str) -> tuple[str, str]:
+    """The group in which a JSON pointer begins, and how it goes on there."""
+    group, slash, rest = pointer[1:].partition("/")
+    return group, slash + rest
 
 
 def located(refusal: Refusal, operation: int) -> Refusal:
