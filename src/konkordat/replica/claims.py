@@ -157,6 +157,10 @@ class ClaimBook:
             claims = self._stored[owner] = found.get(owner, ())
             self._seen.update((d.claim.id, d) for d in claims)
 
+    def was_told(self, id: ClaimId) -> bool:
+        """Whether the index had the claim before this commit. Of a known owner."""
+        return any(decided.claim.id == id for decided in self._stored[id.owner])
+
     def knows(self, owners: Iterable[RecordKey]) -> bool:
         """Whether nothing must be read of their claims any more."""
         return all(owner in self._stored for owner in owners)

@@ -124,16 +124,26 @@ class Decider:
 
     def _may_free(self, seat: SeatId, id: ClaimId, commit: Commit) -> bool:
         """Whether its owner does not want the place any more, or may not have it."""
-        if not self._knows_wish(seat, id):
+        if not self.knows_wish(seat, id):
             self._agenda.let_go(seat, id)  # to be looked at again
             return False
         return self._is_unwanted(seat, id, commit)
 
-    def _knows_wish(self, seat: SeatId, id: ClaimId) -> bool:
+    def knows_wish(self, seat: SeatId, id: ClaimId) -> bool:
         """Whether we have the wish that was answered last. Another holder may have decided on what is still on its way
         to us: what our record says then is older than that."""
         answered = self._machine.answered_last(seat, id)
         return answered is None or self._has(answered)
+
+    def is_hidden(self, seat: SeatId, id: ClaimId, commit: Commit) -> bool:
+        """A wish was denied that never counted here: whoever denied it had a write of another group that lets it count,
+        say that a session is not cancelled, and that we have not got yet. Once it counts nobody decides it anew."""
+        record, stamp = commit.record(id.owner), self._machine.answered_last(seat, id)
+        if record is None or stamp is None or commit.claims.was_told(id):
+            return False
+        is_denied = self._machine.answered(seat, id, stamp) is Verdict.DENIED
+        is_written = any(register.stamp == stamp for register in record.fields.values())
+        return is_denied and is_written and self._wish(id, commit) is None
 
     def _ask(self, seat: SeatId, requests: Sequence[Request], commit: Commit) -> list[Decision]:
         before = [
@@ -159,7 +169,7 @@ class Decider:
         for (claim, wanted), id in sorted(found, key=lambda each: each[0][0].order):
             if self._seat_for(claim.resource, commit) != seat:
                 continue
-            if not self._knows_wish(seat, id):
+            if not self.knows_wish(seat, id):
                 self._agenda.undecided(seat, id)  # to be looked at again
                 continue
             if is_over(wanted, commit.now_ms):

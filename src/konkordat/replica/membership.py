@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 from konkordat.kernel.ids import NodeName, Origin, node_of
@@ -62,6 +62,14 @@ class Membership:
             return None
         return Roster(1, tuple(sorted(origins[member] for member in self._first)))
 
+    def is_alone(self, heard: Container[Origin]) -> bool:
+        """Whether we are a member and have not heard of a majority yet."""
+        roster = self._machine.roster
+        count = sum(member in heard for member in roster.members)
+        return (
+            roster.version > 0 and self._me in roster.members and count * 2 <= len(roster.members)
+        )
+
     def said(self, roster: Roster | None, at: At) -> None:
         """Somebody says a roster. Only the first is said; what follows is decided."""
         if roster is not None and roster.version == 1:
@@ -82,16 +90,18 @@ class Membership:
             self._notes.append(RosterChanged(roster.version, roster.members))
 
     def learn(self, roster: Roster) -> None:
-        """A roster is in force from here on, unless a later one is."""
+        """A roster is in force from here on, unless a later one is. The machine is told all the same: terms are opened
+        under either, and of two that come together any may be learnt first."""
         if self.conflict:
             return
         self._knowledge.changed()
+        is_new = roster.version not in self._known
         known = self._known.setdefault(roster.version, roster)
         if known != roster:
             # Two nodes were told different members. Going on could let two majorities decide one place.
             self.conflict = True
             self._notes.append(RosterConflict(roster.version, known.members, roster.members))
-        elif roster.version > self._machine.roster.version:
+        elif is_new:
             self._machine.roster_changed(roster)
 
     def deny_unfit(self, commit: Commit) -> list[Decision]:

@@ -90,6 +90,7 @@ class Seating:
         self._decider = Decider(
             domain, self._machine, self._agenda, self._seat_for, self._has, self._fresh
         )
+        self._unmet: dict[SeatId, None] = {}  # spoken of in logs, and not looked up yet
         self._touched: dict[ClaimId, None] = {}
         self._changed: dict[SeatId, None] = {}  # seats of which something was said
         # New claims of which the index tells no more than that.
@@ -179,7 +180,9 @@ class Seating:
         self, commit: Commit, frontier: Mapping[Origin, int], now_ms: int
     ) -> Iterator[tuple[Change, ...]]:
         """What to write now, in the batch after `frontier`: each a transaction of its own."""
-        if self._membership.conflict or self._is_silent(now_ms):
+        # Our disk may be an old copy, which peers would tell us. Not for long: a seat at home decides though cut off.
+        is_new = now_ms < self._silent_until_ms
+        if self._membership.conflict or (is_new and self._membership.is_alone(self._heard)):
             return
         first = self._membership.first(self._frontiers, frontier)
         if first is not None:
@@ -195,24 +198,12 @@ class Seating:
             self._note(entry, At(self._origin, frontier.get(self._origin, 0) + 1), now_ms)
         yield from entry_changes(entries)
 
-    def _is_silent(self, now_ms: int) -> bool:
-        """Whether we say nothing of our own yet: our disk may be an old copy, which peers would tell us. Not for long,
-        since a seat at home decides although it is cut off."""
-        members = self._machine.roster.members
-        heard = sum(member in self._heard for member in members)
-        return (
-            now_ms < self._silent_until_ms
-            and self._machine.roster.version > 0
-            and (self._origin in members and heard * 2 <= len(members))
-        )
-
     def take_changes(self, commit: Commit, frontier: Mapping[Origin, int]) -> None:
         """Put on the agenda what the commit's changes of records mean; `frontier` is what the commit makes durable, up
         to here. Before `transactions`."""
         self._machine.reached(frontier)
-        for entry, at in self._machine.take_late():
-            self._note(entry, at, commit.now_ms)
         self._look_at_records(commit)
+        self._take_late(commit)
         book = commit.claims
         for resource in book.resized if any(self._agenda.waiting.values()) else ():
             seat = self._seat_for(resource, commit)
@@ -246,6 +237,19 @@ class Seating:
             if spec is not None or self._domain.owned_resource(record.key) is not None:
                 # It may tell whose the claims are of which nobody knew.
                 self._touched.update(self._agenda.homeless)
+
+    def _take_late(self, commit: Commit) -> bool:
+        """What counts since a roster came to be known, if anything. And establish the seats that entries speak of: a
+        decision that came with what it decides tells the seat, so that nobody looks it up for the claim."""
+        late = self._machine.take_late()
+        for entry, at in late:
+            self._note(entry, at, commit.now_ms)
+        unmet, self._unmet = self._unmet, {}
+        for seat in unmet:
+            spec = self._domain.seat_named(seat, commit.record)
+            if spec is not None:
+                self._directory.establish(spec)
+        return bool(late)
 
     def _note_plain(self, id: ClaimId, claim: Claim, commit: Commit) -> None:
         """Most claims are new, are granted as they are, and stay: they need not be looked up again for that."""
@@ -287,7 +291,13 @@ class Seating:
             self._touched[id] = None  # else the index has it as it is: tentative
 
     def refresh(self, commit: Commit) -> None:
-        """Bring the index of claims in line with what may be told now."""
+        """Bring the index of claims in line with what may be told now; again if that makes a roster known by which more
+        counts: a node that starts anew takes what is final to be in the index."""
+        self._refresh_touched(commit)
+        while self._take_late(commit):
+            self._refresh_touched(commit)
+
+    def _refresh_touched(self, commit: Commit) -> None:
         self._look_at_changed()
         changed, self._changed = self._changed, {}
         for seat in changed:
@@ -333,6 +343,8 @@ class Seating:
         return self._directory.look_up(resource, commit.record)
 
     def _note(self, entry: Entry, at: At, at_ms: int) -> None:
+        if self._machine.spec(entry.seat) is None:
+            self._unmet[entry.seat] = None
         if isinstance(entry, Opening):
             self.opened_ms[(entry.seat, entry.term)] = at_ms
             self.notes.append(Opened(entry.seat, entry.term, at.origin, at_ms))
@@ -363,7 +375,8 @@ class Seating:
         holds = self._latest_place(id, (seat, *self._ruled_by.get(id, ())))
         state, place, expires_ms = view.state, claim, wanted.expires_ms
         if state is ClaimState.TENTATIVE:
-            agenda.undecided(seat, id, asked=not self._is_ruled(seat, claim))
+            is_ruled = self._machine.answered(seat, id, claim.stamp) is not None  # if not finally
+            agenda.undecided(seat, id, asked=not is_ruled)
         else:
             agenda.settled(seat, id)
         if state is ClaimState.CONFIRMED:
@@ -400,7 +413,7 @@ class Seating:
         self._keep_settled(id, shown, commit)
         left: dict[SeatId, None] = {}
         for seat in self._ruled_by.pop(id, {}):
-            if self._is_on_its_way(seat, id):
+            if not self._decider.knows_wish(seat, id) or self._decider.is_hidden(seat, id, commit):
                 left[seat] = None
                 continue
             self._machine.forget(seat, id)
@@ -419,6 +432,7 @@ class Seating:
             is_ahead = told is not None and not self._has(told.stamp)
             if told is not None and is_ahead:
                 self._arrived.awaits(id, told.stamp)
+            is_ahead = is_ahead or self._decider.is_hidden(seat, id, commit)
             rows = unseen(id, seat, told, shown, is_ahead) if told is not None else ()
             kept = {row.claim.id: row for row in rows}
             for row in kept.values():
@@ -426,11 +440,6 @@ class Seating:
             for part in (settled_id(id, seat), settled_id(held_id(id), seat)):
                 if part not in kept:
                     commit.claims.withdraw(part)
-
-    def _is_on_its_way(self, seat: SeatId, id: ClaimId) -> bool:
-        """Another holder decided on a wish that we have not got yet."""
-        answered = self._machine.answered_last(seat, id)
-        return answered is not None and not self._has(answered)
 
     def _granted_elsewhere(self, id: ClaimId, seat: SeatId | None) -> list[SeatId]:
         """Other seats at which it has a place, as far as decided."""
@@ -442,10 +451,6 @@ class Seating:
         places = [self._machine.finally_holds(seat, id) for seat in dict.fromkeys(seats)]
         found = [place for place in places if place is not None]
         return max(found, key=lambda place: place.stamp, default=None)
-
-    def _is_ruled(self, seat: SeatId, claim: Claim) -> bool:
-        """Decided, though perhaps not finally."""
-        return self._machine.answered(seat, claim.id, claim.stamp) is not None
 
     # Start ---------------------------------------------------------------------------------------
 
@@ -473,7 +478,7 @@ class Seating:
             spec = self._domain.seat_named(seat, records)
             if spec is not None:
                 self._directory.establish(spec)
-        self._machine.reached(frontier)
+        self._machine.recounted(frontier)
         self._machine.refused.clear()  # told when it came
 
     def _recall(self, records: Records) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
@@ -9,7 +10,8 @@ import pytest
 
 from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
 from konkordat.kernel.hlc import Hlc, Stamp
-from konkordat.kernel.ids import Origin, Tenant
+from konkordat.kernel.ids import Collection, Group, Origin, Tenant, node_of
+from konkordat.kernel.record import Record
 from konkordat.kernel.seat import SeatId, Verdict
 from konkordat.protocol.seats.ledger import Settled
 from konkordat.replica.admission import OwnHistoryLostError
@@ -17,7 +19,7 @@ from konkordat.replica.claims import SETTLED, held_id
 from konkordat.replica.messages import Accepted, Tick
 from konkordat.replica.recall import settled_claims, unseen
 from konkordat.testing.disk import MemoryDisk
-from konkordat.testing.domain import Book, Remove, TrialDomain, Wish, booking, capacity_of
+from konkordat.testing.domain import Book, Put, Remove, TrialDomain, Wish, booking, capacity_of
 from konkordat.testing.workbench import Bench, Workbench
 
 ROOM = "room/1"
@@ -319,3 +321,75 @@ def test_a_denial_is_known_after_a_start_whatever_places_the_booking_still_has()
         here: (Verdict.DENIED, old),
         there: (Verdict.GRANTED, kept),
     }
+
+
+class Cancelling(TrialDomain):
+    """A booking that is cancelled claims nothing."""
+
+    def claims(self, record: Record) -> Sequence[Claim]:
+        register = record.fields.get(STATE)
+        return () if register is not None and register.value == b'"off"' else super().claims(record)
+
+    def claim_groups(self, collection: Collection) -> frozenset[Group]:
+        groups = super().claim_groups(collection)
+        return groups | {STATE} if groups else groups
+
+
+STATE = Group("state")
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_denial_is_remembered_where_the_wish_does_not_count_yet(restarts: bool) -> None:
+    """Bern takes the cancellation back and geneva does not hear of it before zurich has denied the wish."""
+    table = Workbench(*MEMBERS, domain=partial(Cancelling, "zurich"), members=MEMBERS)
+    table.settle(500)
+    table.write("zurich", wish("a"))
+    table.write("zurich", Put(booking("b"), {"state": "off"}))
+    table.settle(1_000)
+    table.write("bern", Put(booking("b"), {"state": "on"}))
+    table.lose("bern", "geneva")
+    table.deliver_all()
+    table.write("zurich", wish("b"))
+    for _ in range(4):
+        table.deliver(*table.take("zurich", "geneva", "Push"), *table.take("zurich", "bern"))
+        table.deliver(*table.take("bern", "zurich"))
+    table.lose()
+    assert states(table, "zurich", "b") == {"slot": ClaimState.DISPLACED}
+    assert states(table, "geneva", "b") == {}
+    if restarts:
+        table["geneva"].start()
+    table.settle(2_000)
+    assert states(table, "geneva", "b") == {"slot": ClaimState.DISPLACED}
+
+
+def test_what_a_new_term_adopted_is_known_after_a_start_before_it_is_final() -> None:
+    """Zurich decides and is gone before that is final; the third starts anew as soon as it hears of the second."""
+    table = Workbench(*MEMBERS, domain=partial(TrialDomain, "zurich"), members=MEMBERS)
+    table.settle(500)
+    table.write("zurich", wish("before", start=100, until=110))
+    table.settle(1_000)
+    table.write("zurich", wish("a"))
+    table.deliver(*table.take("zurich", "bern", "Push"), *table.take("zurich", "geneva", "Push"))
+    table.nodes.pop("zurich")
+    table.lose("", "zurich")
+    started: set[str] = set()
+    for _ in range(60):
+        table.tick()
+        while table.flying:
+            frame = table.flying.pop(0)
+            table.deliver(frame)
+            if frame.receiver not in started and has_followed(table, frame.receiver, frame.sender):
+                table[frame.receiver].start()
+                started.add(frame.receiver)
+    assert len(started) == 1
+    for name in ("bern", "geneva"):
+        assert states(table, name, "a") == {"slot": ClaimState.CONFIRMED}
+
+
+def has_followed(table: Workbench, name: str, holder: str) -> bool:
+    """Whether a node knows that another one has opened the second term of the only seat."""
+    view = table[name].replica.status(table.clock.now_ms).seating
+    assert view is not None
+    return any(
+        s.term == 2 and s.holder is not None and node_of(s.holder) == holder for s in view.seats
+    )

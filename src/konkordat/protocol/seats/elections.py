@@ -65,22 +65,32 @@ class Elections:
         latest, history = seat.latest, seat.history
         roster = self._rosters.latest
         ours = latest is not None and latest.key.holder == self._me
-        handovers = seat.handovers()
-        gave_up = any(by == self._me for _entry, by in handovers)
-        if any(entry.to == node_of(self._me) for entry, _by in handovers):
-            return NOBODY if gave_up or not ours else NOT_VACANT
+        handed_to_us = any(entry.to == node_of(self._me) for entry, _by in seat.handovers())
+        if handed_to_us and (seat.gave_up or not ours):
+            return NOBODY
+        if seat.gave_up:
+            return self._unclaimed(seat, spec, now_ms, heard)
         if latest is not None and ours:
             # Somebody voted for a later term that nobody opened: the seat needs a term after that one.
             blocked = history.highest_voted > latest.key.term
             # Nor may it go on under a roster whose members may all be gone some day.
             moved_on = latest.opening.roster < roster.version
-            return NOBODY if (blocked or moved_on) and not gave_up else NOT_VACANT
+            return NOBODY if blocked or moved_on else NOT_VACANT
         holder = latest.key.holder if latest else self._home(spec)
         if holder == self._me:
             return NOBODY
         if latest is not None and not self._rules.is_member(holder, roster):
             return self._left(seat, spec, now_ms, heard)
         return NOT_VACANT if seat.mode(spec) is Decide.HOME else holder
+
+    def _unclaimed(self, seat: Seat, spec: SeatSpec, now_ms: int, heard: Heard) -> Origin:
+        """The holder handed the seat to others than us. Should they be gone before they open, it falls to the next."""
+        heirs = seat.heirs(self._rosters.latest)
+        if not heirs:
+            return self._left(seat, spec, now_ms, heard)
+        if seat.mode(spec) is Decide.HOME:
+            return NOT_VACANT
+        return max(heirs, key=lambda heir: heard.get(heir, 0))
 
     def _left(self, seat: Seat, spec: SeatSpec, now_ms: int, heard: Heard) -> Origin:
         """The holder is no member any more, so there is no silence of it to wait for. The first in order of those that
@@ -137,13 +147,15 @@ class Elections:
         holder = latest.key.holder if latest else self._home(spec)
         if candidate in (holder, self._me):
             return False
-        left = latest is not None and not self._rules.is_member(holder, self._rosters.latest)
-        if left and seat.mode(spec) is not Decide.HOME:
-            return False
         handed = any(entry.to == node_of(candidate) for entry, _by in seat.handovers())
         if seat.mode(spec) is Decide.HOME:
             return not handed
-        return not handed and seat.patience.fresh(holder, now_ms, heard)
+        roster = self._rosters.latest
+        left = latest is not None and not self._rules.is_member(holder, roster)
+        if left or handed:
+            return False
+        expected = seat.heirs(roster) if seat.gave_up else [holder]
+        return any(seat.patience.fresh(each, now_ms, heard) for each in expected)
 
     # Opening --------------------------------------------------------------------------------------
 

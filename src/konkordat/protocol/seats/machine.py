@@ -169,6 +169,13 @@ class Seats:
             if seat.ruling is seat.latest:
                 del self._behind[id]
 
+    def recounted(self, frontier: Mapping[Origin, int]) -> None:
+        """At a start: all there is was told, but who holds the seats before what was decided."""
+        self.reached(frontier)
+        for seat in self._seats.values():
+            seat.recount()
+        self._stir(self._seats)
+
     def acknowledged(self, member: Origin, frontier: Mapping[Origin, int]) -> None:
         """A member said what it has durably. Entries that follow from it come with the next `due`."""
         if not self._rosters.was_ever_member(member):
@@ -270,8 +277,7 @@ class Seats:
         history = seat.history
         if max(history.highest_voted, history.highest_opened) > ruling.key.term:
             return False
-        gave_up = any(by == self.me for _entry, by in seat.handovers())
-        return not gave_up and self._rules.is_member(self.me, self._rosters.latest)
+        return not seat.gave_up and self._rules.is_member(self.me, self._rosters.latest)
 
     def state(self, id: SeatId, claim: ClaimId, stamp: Stamp) -> ClaimView:
         """What may be told of the wish that this claim made with this stamp."""
@@ -324,8 +330,7 @@ class Seats:
 
     def gave_up(self, id: SeatId) -> bool:
         """Whether the holder of the latest term handed the seat over."""
-        seat = self._seats[id]
-        return any(by == self.holder(id) for _entry, by in seat.handovers())
+        return self._seats[id].gave_up
 
     def opened_under(self, id: SeatId) -> int | None:
         """The roster under which the seat is held, or, as long as nobody ever held it, was made; None of a seat that

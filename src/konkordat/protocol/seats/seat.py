@@ -9,13 +9,14 @@ import msgspec
 
 from konkordat.kernel.claim import Claim, ClaimId, ClaimState
 from konkordat.kernel.hlc import Stamp
-from konkordat.kernel.ids import Origin
+from konkordat.kernel.ids import Origin, node_of
 from konkordat.kernel.seat import (
     At,
     ClaimView,
     Decide,
     Decision,
     Handover,
+    Roster,
     SeatId,
     SeatSpec,
     Verdict,
@@ -92,6 +93,19 @@ class Seat:
         term = latest.key.term if latest else 0
         return [(entry, by) for entry, by in self.history.handovers if entry.term == term]
 
+    @property
+    def gave_up(self) -> bool:
+        """True if the holder of the latest term handed the seat over."""
+        latest = self.latest
+        return latest is not None and any(by == latest.key.holder for _, by in self.handovers())
+
+    def heirs(self, roster: Roster) -> list[Origin]:
+        """The members to whom the holder handed the seat, if it did."""
+        if not self.gave_up:
+            return []
+        names = {entry.to for entry, _by in self.handovers()}
+        return [member for member in roster.members if node_of(member) in names]
+
     # Following the logs ---------------------------------------------------------------------------
 
     def review(self, frontier: Mapping[Origin, int]) -> bool:
@@ -101,6 +115,14 @@ class Seat:
         ruling = self.history.ruling(frontier)
         if ruling is self.ruling:
             return False
+        self._follow(ruling)
+        return True
+
+    def recount(self) -> None:
+        """Decisions of terms that the ruling one adopts were told after it: they count from before it."""
+        self._follow(self.ruling)
+
+    def _follow(self, ruling: Term | None) -> None:
         self.touched.update(self.ledger.undo())
         self.ruling = ruling
         if ruling is not None:
@@ -108,7 +130,6 @@ class Seat:
                 self._replay(step.term, step.cutoff)
         self.touched.update(self.ledger.unsettled)
         self._settle()
-        return True
 
     def _replay(self, term: Term, cutoff: int) -> None:
         for seq, decision in zip(term.decided, term.decisions, strict=True):
