@@ -14,6 +14,7 @@ from konkordat.kernel.ids import NodeName, Origin
 from konkordat.kernel.policy import Policies
 from konkordat.kernel.record import Record
 from konkordat.replica.messages import PeerJoined, PeerLeft
+from konkordat.replica.rosters import decided_before
 from konkordat.replica.seat_log import rosters_before
 from konkordat.store.port import RecordWrite, Store, WriteSet
 from konkordat.testing import history as past
@@ -224,6 +225,10 @@ class Cluster:
             if observer.up:
                 observer.tell(PeerJoined(there) if now else PeerLeft(there))
 
+    def is_split(self) -> bool:
+        """True if some node does not reach another."""
+        return any(line.cut or line.clogged for line in self.network.lines.values())
+
     # Time ----------------------------------------------------------------------------------------
 
     def begin(self) -> None:
@@ -295,7 +300,7 @@ class Cluster:
         )
 
     def _majority_lives(self, store: Store) -> bool:
-        rosters = rosters_before(store)
+        rosters = [*rosters_before(store), *decided_before(store)]
         living = {process.disk.origin for process in self.processes.values()}
         return bool(rosters) and lives_by_majority(rosters[-1].members, living)
 

@@ -80,6 +80,9 @@ class Options(msgspec.Struct, frozen=True):
     decide: str = Decide.MAJORITY.value
     takeover_ms: int = TAKEOVER_AFTER_MS  # short in most runs, so that seats move often
     deadline_ms: int = 120_000  # for agreement after the last fault
+    orders_ms: int = (
+        0  # between two orders of operators about seats and rosters, typically; 0 = there are none
+    )
 
     @property
     def homes(self) -> tuple[str, ...]:
@@ -119,7 +122,10 @@ def drawn(
     if profile:
         chosen, faults = profile, PROFILES[profile]
     count = _or_drawn(nodes, source.choice((3, 3, 4, 5)))
-    by_seats = source.fork("seats")
+    by_seats, operators = source.fork("seats"), source.fork("operators")
+    orders_ms = operators.choice(_ORDERS_MS)
+    if orders_ms and len(faults) > 1 and chosen != "repair" and operators.chance(0.6):
+        faults = (*faults, "disk lost")  # whoever lost it is to be replaced
     return Options(
         seed=seed,
         domain=domain or source.fork("domain").choice(("trial", "trial", "schedule")),
@@ -142,6 +148,7 @@ def drawn(
         seats=by_seats.choice((1, 1, 2, 3)),
         decide=by_seats.weighted({Decide.MAJORITY.value: 5, Decide.HOME.value: 1}),
         takeover_ms=by_seats.choice((300, 500, 1_000, TAKEOVER_AFTER_MS)),
+        orders_ms=orders_ms,
     )
 
 
@@ -162,4 +169,5 @@ def _or_drawn(given: int, drawn_: int) -> int:
     return given or drawn_
 
 
+_ORDERS_MS: Final = (0, 0, 0, 0, 0, 0, 400, 1_000, 1_000, 3_000)
 _KINDS: Final = ("network", "process", "clock", "disk", "hostile", "repair", "seats")

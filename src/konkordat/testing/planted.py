@@ -20,6 +20,7 @@ from konkordat.kernel.ids import Collection, Group, NodeName, Origin, RecordId, 
 from konkordat.kernel.policy import Policies, Register
 from konkordat.kernel.record import Record
 from konkordat.protocol import exchange
+from konkordat.protocol.seats.rosters import Rosters
 from konkordat.protocol.seats.rules import Rules
 from konkordat.replica import admission, claims, seating
 from konkordat.replica import replica as replicas
@@ -32,11 +33,13 @@ from konkordat.testing.cluster import Cluster
 from konkordat.testing.disk import MemoryDisk, SimulatedStore
 from konkordat.testing.options import Options, drawn
 from konkordat.testing.seats.bugs import (
+    AsksNewRosterAlone,
     ClosedIntervals,
     ConfirmsAlone,
     CountsStrangers,
     CountsTwice,
     CutsOneShort,
+    GrantsEveryRoster,
     IgnoresTerms,
     OpensTooEarly,
     VoterKeepsConfirming,
@@ -356,6 +359,11 @@ def _unseen_not_kept(stack: ExitStack) -> None:
     replace(stack, seating, "unseen", lambda *_: ())
 
 
+def _first_roster_counts(stack: ExitStack) -> None:
+    """What is final is counted among the members of the first roster, also after another rules."""
+    replace(stack, Rosters, "get", lambda self, _version: self._known.get(1))
+
+
 def _rules(broken: Rules) -> Plant:
     """The rules of seats with one of them broken; the same that the model must find."""
 
@@ -380,11 +388,17 @@ _FEUD: Final = {
     "window_ms": 1_500,
     "think_ms": 150,
     "backlog": 0,
+    "orders_ms": 0,
 }
 _CONTESTED: Final[Mapping[str, Any]] = {"profile": "network", "settings": _FEUD}
 _AMONG_STRANGERS: Final[Mapping[str, Any]] = {
     "profile": "network",
     "settings": {**_FEUD, "nodes": 5},
+}
+# The roster changes all the time, and hardly anybody is in all of them.
+_GOVERNED: Final[Mapping[str, Any]] = {
+    "profile": "network",
+    "settings": {**_FEUD, "nodes": 5, "orders_ms": 300},
 }
 
 BUGS: Final = (
@@ -421,6 +435,9 @@ BUGS: Final = (
     PlantedBug("cut-off one short", ("I3",), _rules(CutsOneShort()), **_CONTESTED),
     PlantedBug("voter keeps confirming", ("I3",), _rules(VoterKeepsConfirming()), **_CONTESTED),
     PlantedBug("opened before caught up", ("I3",), _rules(OpensTooEarly()), **_CONTESTED),
+    PlantedBug("new roster asked alone", ("I3",), _rules(AsksNewRosterAlone()), **_GOVERNED),
+    PlantedBug("majority of the first roster", ("I3",), _first_roster_counts, **_GOVERNED),
+    PlantedBug("two changes of roster at once", ("I3",), _rules(GrantsEveryRoster()), **_GOVERNED),
     PlantedBug(
         "what nobody sees is not kept",
         ("I3",),

@@ -19,6 +19,10 @@ from konkordat.testing.history import Entry
 
 UNBOUNDED = 1 << 62
 SYSTEM, SEATS, DECISIONS, ROSTERS = "_system", "seats", "decisions", "rosters"
+CHANGES = "roster_changes"
+# The record of a change is named after what comes of it, which only the node knows that is asked for one.
+ANY_CHANGE = record_key(SYSTEM, CHANGES, "any")
+ROSTER_SEAT, VERSION = "_system/rosters", "version"
 HELD = "@held"
 
 Key = tuple[int, str]  # a term and its holder
@@ -52,6 +56,7 @@ class Term:
         self.opened, self.holder = seq, holder
         self.number = int(opening["term"])
         self.last: Mapping[str, Any] | None = opening["last"]
+        self.roster = int(opening["roster"])  # version under which it was opened
         self.by_home = opening["decide"] == "home"
         self.rulings: list[tuple[int, Mapping[str, Any]]] = []
         self.told_final = 0
@@ -74,6 +79,7 @@ class Seat:
         self.resources: set[tuple[str, str]] = set()  # that it ever decided of
         self.void = 0  # decisions that do not count
         self.undone: list[tuple[int, str, int]] = []  # final ones among them
+        self.handed: list[tuple[int, str, str]] = []  # a term, who hands it over, to whom
 
     def take(self, said: Mapping[str, Any], origin: str, seq: int) -> None:
         """An entry, in the order of its log."""
@@ -87,6 +93,8 @@ class Seat:
         elif said["is"] == "finality" and key in self.terms:
             term = self.terms[key]
             term.told_final = max(term.told_final, int(said["upto"]))
+        elif said["is"] == "handover":
+            self.handed.append((key[0], origin, said["to"]))
 
     def fold(self, frontier: Mapping[Origin, int]) -> None:
         """Find the terms that count, and what they decided finally."""
@@ -167,14 +175,22 @@ def seats_of(entries: Iterable[Entry], frontier: Mapping[Origin, int]) -> dict[s
     return seats
 
 
-def rosters_of(entries: Iterable[Entry]) -> list[tuple[Origin, ...]]:
-    """The rosters that were said: the first ones, since nobody changes them yet. More than one is one too many."""
-    said = {
-        entry.fields["members"]
-        for entry in entries
-        if entry.key.tenant == SYSTEM and entry.key.collection == ROSTERS
-    }
-    return [tuple(json.loads(members)) for members in sorted(said)]
+def rosters_of(
+    entries: Iterable[Entry], seats: Mapping[str, Seat]
+) -> dict[int, list[tuple[Origin, ...]]]:
+    """The rosters by version: the first was said, those after it were proposed and finally granted their version. More
+    than one of a version is one too many."""
+    decider = seats.get(ROSTER_SEAT, Seat())
+    found: dict[int, set[tuple[Origin, ...]]] = {}
+    for entry in entries:
+        if entry.key.tenant != SYSTEM or "members" not in entry.fields:
+            continue
+        version = int(entry.key.id.partition(".")[0])
+        said = entry.key.collection == ROSTERS and version == 1
+        granted = entry.key.collection == CHANGES and decider.holds((*entry.key, VERSION))
+        if said or granted:
+            found.setdefault(version, set()).add(tuple(json.loads(entry.fields["members"])))
+    return {version: sorted(found[version]) for version in sorted(found)}
 
 
 class Log:

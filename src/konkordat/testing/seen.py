@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from itertools import combinations
+from collections.abc import Iterable, Mapping
+from itertools import combinations, pairwise
 from typing import Final
 
 from konkordat.kernel.claim import ClaimId, ClaimState, DecidedClaim
 from konkordat.kernel.frontier import Frontier
-from konkordat.kernel.ids import NodeName, Origin
+from konkordat.kernel.ids import NodeName, Origin, node_of
 from konkordat.testing.history import Constituted, Entry, History, Started, Wrote
 from konkordat.testing.history import Final as FinalState
 from konkordat.testing.oracle import entries_of
-from konkordat.testing.rulings import HELD, seats_of
+from konkordat.testing.rulings import HELD, ROSTER_SEAT, Seat, rosters_of, seats_of
 
 NEIGHBOURS: Final = 5  # writes of one group that are compared with each other, in order of stamps
 
@@ -64,6 +64,15 @@ REQUIRED: Final = (
     "move denied",
     "waiting list moved up",
     "expired claim",
+    "seat handed over",
+    "roster changed",
+    "member added",
+    "member removed",
+    "lost member replaced",
+    "of two changes of roster one won",
+    "change of roster asked of a split cluster",
+    "operator told refused:roster_change_running",
+    "operator told refused:no_majority",
 )
 
 
@@ -88,10 +97,32 @@ def situations(history: History) -> Counter[str]:
 
 def _seats(trail: Iterable[Entry], frontier: Frontier, seen: Counter[str]) -> None:
     """What the log tells of seats."""
-    for seat in seats_of(trail, frontier).values():
+    seats = seats_of(trail, frontier)
+    _rosters(trail, seats, seen)
+    for seat in seats.values():
+        handed = {(number, to) for number, _by, to in seat.handed}
+        for term, _ in seat.counted:
+            before = term.last["term"] if term.last is not None else 0
+            seen["seat handed over"] += (before, node_of(Origin(term.holder))) in handed
         lasts = [(term.holder, term.last) for term in seat.terms.values() if term.last is not None]
         seen["seat taken over"] += sum(last["holder"] != holder for holder, last in lasts)
         seen["void decision"] += seat.void
+
+
+def _rosters(trail: Iterable[Entry], seats: Mapping[str, Seat], seen: Counter[str]) -> None:
+    """How rosters followed each other, and which proposals lost their version to another."""
+    rosters = [set(said[0]) for said in rosters_of(trail, seats).values()]
+    for before, after in pairwise(rosters):
+        came, gone = after - before, before - after
+        again = {node_of(origin) for origin in came} & {node_of(origin) for origin in gone}
+        seen["roster changed"] += 1
+        seen["member added"] += bool(came) and not again
+        seen["member removed"] += bool(gone) and not again
+        seen["lost member replaced"] += bool(again)
+    decider = seats.get(ROSTER_SEAT, Seat())
+    lost = [claim[2] for claim in decider.ruled if decider.holds(claim) is None]
+    beaten = [id for id in lost if int(id.partition(".")[0]) <= len(rosters)]
+    seen["of two changes of roster one won"] += len(beaten)
 
 
 def _told_of_claims(history: History, seen: Counter[str]) -> None:

@@ -22,6 +22,7 @@ from konkordat.testing.clients import Client, Loader
 from konkordat.testing.cluster import Cluster
 from konkordat.testing.disk import MemoryDisk
 from konkordat.testing.faults import Plan
+from konkordat.testing.operators import Operators
 from konkordat.testing.options import DOMAINS, PROFILES, Options, drawn
 from konkordat.testing.randomness import Source
 from konkordat.testing.seen import situations
@@ -86,6 +87,7 @@ def _go_wrong(cluster: Cluster, clients: list[Client], source: Source) -> None:
         loader.begin(options.backlog)
     plan = Plan(cluster, source.fork("faults"))
     plan.begin()
+    Operators(cluster, source.fork("operators")).begin()
     while cluster.awake_us < RUN_US_MAX and (
         loader.left > 0 or any(client.left > 0 for client in clients)
     ):

@@ -24,6 +24,7 @@ from konkordat.kernel.record import Record
 from konkordat.kernel.seat import Decide, candidates
 from konkordat.replica.claims import SETTLED
 from konkordat.replica.domain import Domain
+from konkordat.replica.rosters import Governed
 from konkordat.testing.checkers.verdict import Violation
 from konkordat.testing.history import (
     Agreed,
@@ -58,10 +59,11 @@ def check(history: History, domain: Domain) -> list[Violation]:
     """Everything that was told of claims, in the order in which it was."""
     if not any(isinstance(h, Constituted) for h in history):
         return []
+    domain = Governed(domain)  # changes of rosters are claims, too
     finals = [h for h in history if isinstance(h, Final)]
     logs = Logs(history, finals, domain)
     told = list(told_in(history))
-    found = list(_too_many(told, logs))
+    found = [*_too_many(told, logs), *_same_version(logs)]
     if not _much_is_lost(history, logs):
         found += [*_without_reason(told, logs), *_changed(history, told, logs)]
     for final in finals:
@@ -116,9 +118,19 @@ class Logs:
         self.together: dict[Stamp, list[Claim]] = {}
         for entry in self.entries:
             self._note(entry)
-        self.rosters = rosters_of(self.entries)
+        self.frontier: dict[Origin, int] = {}
+        for origin, seq in rows:
+            self.frontier[origin] = max(self.frontier.get(origin, 0), seq)
+        self.seats = seats_of(self.entries, self.frontier)
+        # By version, oldest first; more than one only where two nodes said first rosters apart.
+        self.rosters = rosters_of(self.entries, self.seats)
         self.living = {h.node: h.origin for h in history if isinstance(h, Started)}
         self.agreed = any(isinstance(h, Agreed) for h in history)
+
+    @property
+    def has_two_first(self) -> bool:
+        """Nodes that did not know of each other said two."""
+        return len(self.rosters.get(1, ())) > 1
 
     def _read(self, history: History) -> None:
         latest = 0
@@ -241,6 +253,14 @@ def _cut(claim: Claim, to: Claim) -> Claim:
     return Claim(claim.id, claim.resource, start, until, claim.quantity, claim.stamp)
 
 
+def _same_version(logs: Logs) -> Iterator[str]:
+    """Rosters of one version, of which each may have a majority. The first are said and not decided: two of them stop
+    everything."""
+    for version, said in logs.rosters.items():
+        if version > 1 and len(said) > 1:
+            yield f"{len(said)} rosters were granted version {version}"
+
+
 # Reasons -----------------------------------------------------------------------------------------
 
 
@@ -312,14 +332,27 @@ def _taken_back(before: DecidedClaim, telling: Telling, logs: Logs) -> Iterator[
 
 def _much_is_lost(history: History, logs: Logs) -> bool:
     """True if what was final may be on no disk any more: of a majority, or, decided at home, of one."""
-    (members,) = [h.members for h in history if isinstance(h, Constituted)]
-    lost = {h.node for h in history if isinstance(h, DiskChanged)} & set(members)
-    by_home = any(term.by_home for seat in _seats(logs).values() for term in seat.terms.values())
-    return len(lost) * 2 > len(members) or (by_home and bool(lost))
+    lost = _lost_origins(history)
+    (names,) = [h.members for h in history if isinstance(h, Constituted)]
+    first = {h.node: h.origin for h in reversed(history) if isinstance(h, Started)}
+    # The first roster may be on no disk any more, and another first one have been said since.
+    rosters = [{first[name] for name in names if name in first}]
+    rosters += [set(members) for said in logs.rosters.values() for members in said]
+    by_home = any(term.by_home for seat in logs.seats.values() for term in seat.terms.values())
+    at_home = by_home and any(members & lost for members in rosters)
+    return at_home or any(len(members & lost) * 2 > len(members) for members in rosters)
 
 
-def _seats(logs: Logs) -> Mapping[str, Seat]:
-    return seats_of(logs.entries, {})
+def _lost_origins(history: History) -> set[Origin]:
+    """The incarnations of which a disk was lost, or had an old copy put in its place."""
+    present: dict[NodeName, Origin] = {}
+    lost: set[Origin] = set()
+    for h in history:
+        if isinstance(h, Started):
+            present[h.node] = h.origin
+        elif isinstance(h, DiskChanged) and h.node in present:
+            lost.add(present[h.node])
+    return lost
 
 
 def _place(decided: DecidedClaim) -> tuple[str, int, int, int]:
@@ -335,7 +368,7 @@ def _name(decided: DecidedClaim) -> str:
 
 
 def _unlike_oracle(final: Final, domain: Domain, logs: Logs) -> Iterator[str]:
-    if len(logs.rosters) > 1:
+    if logs.has_two_first:
         return  # whoever has both has stopped deciding, at whatever point that was
     log = Log(entries_of(final.batches), final.frontier, final.records)
     wanted, seats = index_of(log, domain), log.seats
@@ -387,13 +420,21 @@ def _may_be_over_in_the_end(decided: DecidedClaim, logs: Logs) -> bool:
 def _could_be_decided(
     decided: DecidedClaim, final: Final, seats: Mapping[str, Seat], logs: Logs
 ) -> bool:
+    """True if the latest roster has a majority, and so have those before it, back to the one under which the seat was
+    held last: only their members know what is final there."""
     spec = logs.domain.seat(decided.claim.resource, final.records.get)
-    if spec is None or len(logs.rosters) != 1:
+    if spec is None or not logs.rosters:
         return False
-    roster, living = logs.rosters[0], set(logs.living.values())
-    if not lives_by_majority(roster, living):
+    seat, living = seats.get(spec.id, Seat()), set(logs.living.values())
+    last = seat.counted[-1][0] if seat.counted else None
+    since = last.roster if last is not None else spec.roster
+    concerned = [said[0] for version, said in logs.rosters.items() if version >= since]
+    if not all(lives_by_majority(roster, living) for roster in concerned):
         return False
-    counted = seats[spec.id].counted if spec.id in seats else []
-    by_home = counted[-1][0].by_home if counted else spec.decide is Decide.HOME
-    holder = counted[-1][0].holder if counted else candidates(spec.id, spec.home, roster)[0]
-    return not by_home or holder in living
+    roster = concerned[-1]
+    if not (last.by_home if last is not None else spec.decide is Decide.HOME):
+        return True
+    if last is None:
+        return candidates(spec.id, spec.home, roster)[0] in living
+    gave_up = any(handed[:2] == (last.number, last.holder) for handed in seat.handed)
+    return last.holder in living and last.holder in roster and not gave_up

@@ -11,6 +11,7 @@ from konkordat.kernel.claim import Claim
 from konkordat.kernel.ids import Origin
 from konkordat.kernel.seat import Decide, Roster, Vote
 from konkordat.protocol.seats.rules import Rules
+from konkordat.replica.rosters import VERSIONS
 from konkordat.testing.seats.scopes import (
     REPLACED,
     STRANGER,
@@ -108,6 +109,15 @@ class AsksNewRosterAlone(Rules):
 
 def _planted(scope: Scope, name: str, rules: Rules) -> Scope:
     return msgspec.structs.replace(scope, name=name, rules=rules)
+
+
+class GrantsEveryRoster(Rules):
+    """Two changes of the roster at once: both get the version that they ask for. Nothing that the model has."""
+
+    def in_the_way(
+        self, claim: Claim, granted: Iterable[Claim], capacity: int
+    ) -> tuple[Claim, ...]:
+        return () if claim.resource == VERSIONS else super().in_the_way(claim, granted, capacity)
 
 
 # By the name of the bug: the smallest world in which it shows.
