@@ -15,7 +15,7 @@ class Arrived:
         self._store = store
         self._own = own
         self._latest: dict[Origin, Hlc] = {}  # the rest is looked up when it is asked for
-        self._awaited: dict[ClaimId, Stamp] = {}
+        self._awaited: dict[ClaimId, dict[Stamp, None]] = {}
         self._moved = False  # since we looked what came
 
     def reached(self, origin: Origin, hlc: Hlc) -> None:
@@ -36,17 +36,17 @@ class Arrived:
 
     def awaits(self, id: ClaimId, stamp: Stamp) -> None:
         """More is final of a claim than the wish that is here: it is to be looked at again when that one comes."""
-        self._awaited[id] = stamp
+        self._awaited.setdefault(id, {})[stamp] = None
 
     def forget(self, id: ClaimId) -> None:
         self._awaited.pop(id, None)
 
     def take_come(self) -> list[ClaimId]:
-        """The claims whose awaited wish is here now, each once."""
+        """The claims of which an awaited wish is here now, each once."""
         if not self._moved:
             return []
         self._moved = False
-        come = [id for id, stamp in self._awaited.items() if self.has(stamp)]
+        come = [id for id, stamps in self._awaited.items() if any(map(self.has, stamps))]
         for id in come:
             del self._awaited[id]
         return come

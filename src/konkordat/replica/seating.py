@@ -11,10 +11,10 @@ All of it becomes durable with the one commit, so whatever is answered is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from konkordat.kernel.change import Change, Transaction
-from konkordat.kernel.claim import Claim, ClaimId, ClaimState, DecidedClaim, Resource
+from konkordat.kernel.claim import Claim, ClaimId, ClaimState, Resource
 from konkordat.kernel.ids import NodeName, Origin, node_of
 from konkordat.kernel.seat import (
     At,
@@ -28,13 +28,13 @@ from konkordat.protocol.seats.machine import Seats
 from konkordat.protocol.seats.rules import RULES, Rules
 from konkordat.replica.agenda import Agenda
 from konkordat.replica.arrived import Arrived
-from konkordat.replica.claims import held_claim, held_id, own_id, settled_id
+from konkordat.replica.claims import own_id
 from konkordat.replica.commit import Commit
-from konkordat.replica.deciding import Decider, wish_of
+from konkordat.replica.deciding import Decider
 from konkordat.replica.directory import Directory
 from konkordat.replica.domain import Domain, Wanted
 from konkordat.replica.membership import NO_ROSTER, Membership
-from konkordat.replica.recall import Records, is_decided, settled_claims, unseen
+from konkordat.replica.recall import Records, is_decided, settled_claims
 from konkordat.replica.rosters import ROSTER_SEAT, decided_before
 from konkordat.replica.seat_log import (
     deciders_of,
@@ -57,6 +57,7 @@ from konkordat.replica.seat_notes import (
 from konkordat.replica.settings import ReplicaSettings
 from konkordat.replica.situation import Knowledge
 from konkordat.replica.status import SeatingView
+from konkordat.replica.telling import Telling
 from konkordat.store.port import Reader
 from konkordat.wire.messages import Heartbeat
 
@@ -82,8 +83,6 @@ class Seating:
         self._machine = Seats(origin, NO_ROSTER, settings.seats, started_ms, rules)
         self._agenda = Agenda()
         self._directory = Directory(domain, self._machine)
-        # Which seats decided about a claim: one that went to another seat may still have a place at the old one.
-        self._ruled_by: dict[ClaimId, dict[SeatId, None]] = {}
         self._arrived = Arrived(store, origin)
         self._has = self._arrived.has
         self._fresh: dict[ClaimId, tuple[Claim, Wanted]] = {}
@@ -93,8 +92,6 @@ class Seating:
         self._unmet: dict[SeatId, None] = {}  # spoken of in logs, and not looked up yet
         self._touched: dict[ClaimId, None] = {}
         self._changed: dict[SeatId, None] = {}  # seats of which something was said
-        # New claims of which the index tells no more than that.
-        self._plain: dict[ClaimId, Claim] = {}
         self._owed: dict[NodeName, None] = {}  # holders that wait for our acknowledgement
         self.notes: list[Note] = []
         self.opened_ms: dict[tuple[SeatId, int], int] = {}
@@ -114,6 +111,15 @@ class Seating:
             self._agenda,
             self.knowledge,
             self.notes,
+        )
+        self._telling = Telling(
+            domain,
+            self._machine,
+            self._agenda,
+            self._decider,
+            self._arrived,
+            self._directory,
+            self._membership,
         )
         self._rebuild()
 
@@ -210,7 +216,7 @@ class Seating:
             if seat is not None:
                 self._agenda.place_freed(seat, [resource])
         for id, (old, new) in book.wished.items():
-            self._plain.pop(id, None)
+            self._telling.forget_plain(id)
             before = self._seat_for(old.resource, commit) if old is not None else None
             if new is not None:
                 seat = self._seat_for(new.resource, commit)
@@ -222,7 +228,7 @@ class Seating:
             if before is not None:
                 self._agenda.settled(before, id)
                 self._agenda.let_go(before, id)
-            for seat in self._granted_elsewhere(id, before):
+            for seat in self._telling.granted_elsewhere(id, before):
                 self._agenda.let_go(seat, id)
         for seat, id in self._agenda.take_expired(commit.now_ms):
             if self._machine.held(seat, id) is not None:
@@ -259,21 +265,7 @@ class Seating:
         wanted = self._domain.wanted(record, claim)
         self._fresh[id] = (claim, wanted)
         if not wanted.expires_ms:
-            self._plain[id] = claim
-
-    def _confirm_plainly(self, id: ClaimId, commit: Commit) -> bool:
-        """Tell that a plain claim is confirmed, if it is."""
-        claim = self._plain.get(id)
-        seat = self._directory.known(claim.resource) if claim is not None else None
-        if claim is None or seat is None or self._granted_elsewhere(id, seat):
-            return False
-        view = self._machine.state(seat, id, claim.stamp)
-        if view.state is not ClaimState.CONFIRMED:
-            return False
-        del self._plain[id]
-        self._agenda.settled(seat, id)
-        commit.claims.tell(DecidedClaim(view.holds or claim, view.state))
-        return True
+            self._telling.note_plain(claim)
 
     def _wished(self, claim: Claim, before: SeatId | None, seat: SeatId | None) -> None:
         """A claim came or moved."""
@@ -286,7 +278,7 @@ class Seating:
         self._agenda.undecided(seat, id)
         held = self._machine.held(seat, id)
         has_another = held is not None and held.stamp != claim.stamp
-        elsewhere = any(other != seat for other in self._ruled_by.get(id, ()))
+        elsewhere = self._telling.is_ruled_elsewhere(id, seat)
         if has_another or elsewhere or self._machine.is_told(seat, id):
             self._touched[id] = None  # else the index has it as it is: tentative
 
@@ -305,7 +297,7 @@ class Seating:
             self._touched.update(dict.fromkeys(sorted(touched)))
             for id in touched:
                 if self._machine.is_told(seat, id):  # also by decisions that came to count late
-                    self._ruled_by.setdefault(id, {})[seat] = None
+                    self._telling.ruled(id, seat)
             for id in [id for id in self._agenda.frees.get(seat, ()) if id in touched]:
                 if self._machine.held(seat, id) is None:
                     self._agenda.is_free(seat, id)
@@ -313,12 +305,12 @@ class Seating:
         self._fresh.clear()
         if not commit.empty:
             self.knowledge.changed()
-        ids = [id for id in self._touched if not self._confirm_plainly(id, commit)]
+        ids = [id for id in self._touched if not self._telling.confirm_plainly(id, commit)]
         self._touched = {}
         commit.load(dict.fromkeys(id.owner for id in ids))
         commit.claims.know(dict.fromkeys(id.owner for id in ids))
         for id in ids:
-            self._refresh(id, commit)
+            self._telling.refresh(id, commit)
 
     def _look_at_changed(self) -> None:
         changed = self._machine.take_changed()
@@ -354,103 +346,7 @@ class Seating:
     def _note_rulings(self, decision: Decision) -> None:
         for ruling in decision.rulings:
             self._directory.learn({ruling.claim.resource: decision.seat})
-            self._ruled_by.setdefault(ruling.claim.id, {})[decision.seat] = None
-
-    # The index -----------------------------------------------------------------------------------
-
-    def _refresh(self, id: ClaimId, commit: Commit) -> None:
-        book, agenda = commit.claims, self._agenda
-        self._plain.pop(id, None)  # from here on the index may tell more of it
-        wish = wish_of(self._domain, id, commit)
-        if wish is None:
-            self._withdraw(id, commit)
-            return
-        claim, wanted = wish
-        seat = self._seat_for(claim.resource, commit) if claim.quantity else None
-        if seat is None:
-            return  # nobody decides it, or nobody knows who does: laid down as it is
-        view = self._machine.state(seat, id, claim.stamp)
-        if seat == ROSTER_SEAT and view.holds is not None:
-            self._membership.decided(commit.record(id.owner))
-        holds = self._latest_place(id, (seat, *self._ruled_by.get(id, ())))
-        state, place, expires_ms = view.state, claim, wanted.expires_ms
-        if state is ClaimState.TENTATIVE:
-            is_ruled = self._machine.answered(seat, id, claim.stamp) is not None  # if not finally
-            agenda.undecided(seat, id, asked=not is_ruled)
-        else:
-            agenda.settled(seat, id)
-        if state is ClaimState.CONFIRMED:
-            place = view.holds or claim
-            for other in self._granted_elsewhere(id, seat):
-                self._agenda.let_go(other, id)  # the new seat confirmed it
-            if expires_ms:
-                agenda.expires(expires_ms, seat, id)
-        elif state is ClaimState.DISPLACED and expires_ms and not view.against:
-            state = ClaimState.EXPIRED  # before it was decided
-        elif state is ClaimState.DISPLACED and wanted.waits:
-            agenda.wait(seat, claim)
-        elif state is ClaimState.RELEASED and expires_ms and not view.against:
-            # Its owner still asks for it and nobody took it over. By the log, not by our clock: else a node that looks
-            # again later would tell otherwise.
-            state = ClaimState.EXPIRED
-        book.tell(DecidedClaim(place, state, view.against, expires_ms))
-        if holds is not None and state in (ClaimState.TENTATIVE, ClaimState.DISPLACED):
-            book.tell(DecidedClaim(held_claim(holds), ClaimState.CONFIRMED))
-        else:
-            book.withdraw(held_id(id))
-            holds = place if state is ClaimState.CONFIRMED else None
-        self._keep_settled(id, holds, commit)
-
-    def _withdraw(self, id: ClaimId, commit: Commit) -> None:
-        """Nobody asks for it any more, as far as we know. A place whose wish is still to come is told as it is; until
-        places are free we remember who gave them."""
-        place = self._latest_place(id, self._ruled_by.get(id, ()))
-        shown = place if place is not None and not self._has(place.stamp) else None
-        commit.claims.withdraw(id)
-        commit.claims.withdraw(held_id(id))
-        if shown is not None:
-            commit.claims.tell(DecidedClaim(shown, ClaimState.CONFIRMED))
-        self._keep_settled(id, shown, commit)
-        left: dict[SeatId, None] = {}
-        for seat in self._ruled_by.pop(id, {}):
-            if not self._decider.knows_wish(seat, id) or self._decider.is_hidden(seat, id, commit):
-                left[seat] = None
-                continue
-            self._machine.forget(seat, id)
-            held = self._machine.held(seat, id) or self._machine.finally_holds(seat, id)
-            if held is not None:
-                left[seat] = None
-        if left:
-            self._ruled_by[id] = left
-
-    def _keep_settled(self, id: ClaimId, shown: Claim | None, commit: Commit) -> None:
-        """Keep in the index what is final of a claim beside the place that is shown: after a restart nothing else tells
-        it."""
-        self._arrived.forget(id)
-        for seat in self._ruled_by.get(id, ()):
-            told = self._machine.told(seat, id)
-            is_ahead = told is not None and not self._has(told.stamp)
-            if told is not None and is_ahead:
-                self._arrived.awaits(id, told.stamp)
-            is_ahead = is_ahead or self._decider.is_hidden(seat, id, commit)
-            rows = unseen(id, seat, told, shown, is_ahead) if told is not None else ()
-            kept = {row.claim.id: row for row in rows}
-            for row in kept.values():
-                commit.claims.tell(row)
-            for part in (settled_id(id, seat), settled_id(held_id(id), seat)):
-                if part not in kept:
-                    commit.claims.withdraw(part)
-
-    def _granted_elsewhere(self, id: ClaimId, seat: SeatId | None) -> list[SeatId]:
-        """Other seats at which it has a place, as far as decided."""
-        ruled_by = self._ruled_by.get(id, ())
-        return [other for other in ruled_by if other != seat and self._machine.held(other, id)]
-
-    def _latest_place(self, id: ClaimId, seats: Iterable[SeatId]) -> Claim | None:
-        """The place that a claim finally has at one of the seats; of several the one it came to last."""
-        places = [self._machine.finally_holds(seat, id) for seat in dict.fromkeys(seats)]
-        found = [place for place in places if place is not None]
-        return max(found, key=lambda place: place.stamp, default=None)
+            self._telling.ruled(ruling.claim.id, decision.seat)
 
     # Start ---------------------------------------------------------------------------------------
 
@@ -495,6 +391,6 @@ class Seating:
             self._directory.learn(deciders_of(self._store, lost))
         for seat, id, settled in settled_claims(index, self._directory.known):
             self._machine.preset(seat, id, settled)
-            self._ruled_by.setdefault(id, {})[seat] = None
+            self._telling.ruled(id, seat)
             if not self._has(settled.stamp):
                 self._arrived.awaits(id, settled.stamp)
