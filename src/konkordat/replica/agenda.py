@@ -111,7 +111,9 @@ class Agenda:
         return list(self.freed.pop(seat, ()))
 
     def ask_all(self, seat: SeatId) -> None:
-        """We came to hold the seat: everything undecided is ours to decide."""
+        """We came to hold the seat: everything undecided is ours to decide, and a place may have come free for whoever
+        waits while nobody looked."""
+        self.place_freed(seat, [claim.resource for claim in self.waiting.get(seat, {}).values()])
         if self.open.get(seat):
             self.asked[seat] = dict(self.open[seat])
 

@@ -72,6 +72,15 @@ class Decider:
         """True if a seat may be ours now or not any more, or something is asked of one that is."""
         return bool(self._changed) or any(map(self._machine.deciding, self._agenda.busy()))
 
+    def wait(self, seat: SeatId, claim: Claim, wanted: Wanted, commit: Commit) -> None:
+        """It was denied, finally, and waits for a place. If one came free while that was not final, nobody would look
+        again."""
+        self._agenda.wait(seat, claim)
+        if wanted.together or not self._machine.deciding(seat):
+            return  # what belongs together may have been denied for another's sake
+        if not self._machine.rivals(seat, claim, self._capacity(claim.resource, commit)):
+            self._agenda.place_freed(seat, [claim.resource])
+
     def decide(self, commit: Commit) -> list[Decision]:
         """Decisions on all that is asked of the seats that we hold."""
         decisions: list[Decision] = []

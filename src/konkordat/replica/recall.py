@@ -47,8 +47,14 @@ class Records:
         return self._known[key]
 
 
-def is_decided(told: DecidedClaim) -> bool:
-    """True for a row of the index that some seat's decision made what it is."""
+def decided_resources(index: Mapping[ClaimId, DecidedClaim]) -> list[Resource]:
+    """The resources of all rows of the index that some seat's decision made what they are, in the order of the index:
+    seats are established in it, and speak in the order in which they were."""
+    decided = [told.claim for told in index.values() if _is_decided(told)]
+    return list(dict.fromkeys(claim.resource for claim in decided))
+
+
+def _is_decided(told: DecidedClaim) -> bool:
     return told.claim.quantity > 0 and (told.state in _VERDICTS or HELD in told.claim.id.part)
 
 

@@ -201,8 +201,8 @@ def seats_that_decided(store: Reader) -> list[SeatId]:
 
 
 def deciders_of(store: Reader, resources: Container[Resource]) -> dict[Resource, SeatId]:
-    """The seats that decided first about some resources, as the decisions tell, however long ago they were made: for
-    resources whose records do not tell it any more. Reads every decision there is."""
+    """The seats that decided about some resources, as the decisions tell, however long ago they were made: for
+    resources whose records do not tell it any more. Of several the first by name. Reads every decision there is."""
     found: dict[Resource, SeatId] = {}
     for key in _system(store, DECISIONS):
         own: dict[Resource, SeatId] = {}

@@ -34,7 +34,7 @@ from konkordat.replica.deciding import Decider
 from konkordat.replica.directory import Directory
 from konkordat.replica.domain import Domain, Wanted
 from konkordat.replica.membership import NO_ROSTER, Membership
-from konkordat.replica.recall import Records, is_decided, settled_claims
+from konkordat.replica.recall import Records, decided_resources, settled_claims
 from konkordat.replica.rosters import ROSTER_SEAT, decided_before
 from konkordat.replica.seat_log import (
     deciders_of,
@@ -383,12 +383,10 @@ class Seating:
         for id, decided in index.items():
             if decided.state is not ClaimState.CONFIRMED or decided.expires_ms:
                 self._touched[own_id(id)] = None
-        resources = {row.claim.resource for row in index.values() if is_decided(row)}
-        lost = {
-            resource for resource in resources if self._directory.look_up(resource, records) is None
-        }
+        decided_on = decided_resources(index)
+        lost = [each for each in decided_on if self._directory.look_up(each, records) is None]
         if lost:  # a room's record, say, was overwritten by one that names no venue
-            self._directory.learn(deciders_of(self._store, lost))
+            self._directory.learn(deciders_of(self._store, set(lost)))
         for seat, id, settled in settled_claims(index, self._directory.known):
             self._machine.preset(seat, id, settled)
             self._telling.ruled(id, seat)

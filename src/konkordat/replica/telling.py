@@ -108,7 +108,7 @@ class Telling:
         elif state is ClaimState.DISPLACED and expires_ms and not view.against:
             state = ClaimState.EXPIRED  # before it was decided
         elif state is ClaimState.DISPLACED and wanted.waits:
-            agenda.wait(seat, claim)
+            self._decider.wait(seat, claim, wanted, commit)
         elif state is ClaimState.RELEASED and expires_ms and not view.against:
             # Its owner still asks for it and nobody took it over. By the log, not by our clock: else a node that looks
             # again later would tell otherwise.

@@ -11,7 +11,7 @@ from konkordat.kernel.hlc import Hlc, Stamp
 from konkordat.kernel.ids import Origin
 from konkordat.kernel.seat import SeatId, Verdict
 from konkordat.protocol.seats.ledger import Settled
-from konkordat.replica.recall import settled_claims, unseen
+from konkordat.replica.recall import decided_resources, settled_claims, unseen
 from konkordat.testing.domain import booking
 
 SEAT = SeatId("acme/venues/v")
@@ -57,3 +57,13 @@ def test_a_place_beside_another_that_is_shown_is_kept() -> None:
     told = Settled(Verdict.DENIED, LATER, PLACE, RIVAL)
     rows = list(unseen(ID, SEAT, told, OTHER, is_ahead=True))
     assert recalled([DecidedClaim(OTHER, ClaimState.CONFIRMED), *rows]) == {SEAT: told}
+
+
+def test_seats_are_looked_up_in_the_order_of_the_index() -> None:
+    """In the order of a set they were established, and spoke, otherwise in each process."""
+    rooms = [Resource(ROOM.tenant, f"room/{number}") for number in range(20)]
+    claims = [
+        Claim(ClaimId(booking(room.name), "slot"), room, 0, 10, 1, PLACE.stamp) for room in rooms
+    ]
+    index = {claim.id: DecidedClaim(claim, ClaimState.CONFIRMED) for claim in claims}
+    assert decided_resources(index) == rooms

@@ -393,3 +393,58 @@ def has_followed(table: Workbench, name: str, holder: str) -> bool:
     return any(
         s.term == 2 and s.holder is not None and node_of(s.holder) == holder for s in view.seats
     )
+
+
+# Who waits, while its denial is not final ------------------------------------------------------
+
+
+def denied_for_now(table: Workbench) -> None:
+    """The room is full; somebody waits for it, whose denial only zurich knows."""
+    table.write("zurich", wish("a"))
+    table.settle(500)
+    table.write("zurich", wish("b", waits=True))
+    assert states(table, "zurich", "b") == {"slot": ClaimState.TENTATIVE}
+
+
+def test_a_place_that_comes_free_before_the_denial_is_final_goes_to_who_waits() -> None:
+    table = four()
+    denied_for_now(table)
+    table.write("zurich", Remove(booking("a")))
+    table.settle(1_000)
+    for name in (*MEMBERS, "lugano"):
+        assert states(table, name, "b") == {"slot": ClaimState.CONFIRMED}
+
+
+def test_a_room_that_grows_before_the_denial_is_final_has_a_place_for_who_waits() -> None:
+    table = four()
+    denied_for_now(table)
+    table.write("zurich", capacity_of(ROOM, 2))
+    table.settle(1_000)
+    assert states(table, "bern", "b") == {"slot": ClaimState.CONFIRMED}
+
+
+def test_the_next_holder_makes_the_denial_final_and_gives_the_place_that_came_free() -> None:
+    table = four()
+    denied_for_now(table)
+    table.write("zurich", Remove(booking("a")))
+    table.deliver(*table.take("zurich", kind="Push"))
+    table.flying.clear()
+    del table.nodes["zurich"]
+    table.settle(9_000)
+    assert states(table, "geneva", "b") == {"slot": ClaimState.CONFIRMED}
+
+
+def test_the_next_holder_gives_a_place_that_came_free_while_no_holder_heard_of_it() -> None:
+    table = four()
+    denied_for_now(table)
+    table.deliver(*table.take("zurich", kind="Push"))
+    table.write("geneva", capacity_of(ROOM, 2))
+    table.lose("geneva", kind="Push")
+    table.deliver(*table.take("geneva", "zurich"))
+    table.tick()
+    table.deliver(*table.take("zurich"))
+    assert states(table, "geneva", "b") == {"slot": ClaimState.DISPLACED}
+    table.flying.clear()
+    del table.nodes["zurich"]
+    table.settle(9_000)
+    assert states(table, "geneva", "b") == {"slot": ClaimState.CONFIRMED}
