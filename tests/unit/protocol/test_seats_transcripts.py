@@ -17,6 +17,7 @@ from konkordat.kernel.seat import (
     Vote,
 )
 from konkordat.protocol.seats.machine import Seats
+from konkordat.protocol.seats.seat import SETTLED_AT_ONCE
 from support.seats import (
     ROSTER,
     SEAT,
@@ -251,6 +252,34 @@ def test_a_home_seat_confirms_in_the_same_commit_and_alone() -> None:
     nodes.silence()
     nodes.decide(A, wants(X))
     assert nodes.told(A, X) is CONFIRMED
+
+
+def test_a_home_seat_is_not_looked_at_with_each_acknowledgement() -> None:
+    """A node holds a thousand of them, each with a few decisions of which no more is to be said."""
+    nodes = Nodes(spec=HOME)
+    nodes.rounds(A, B, C)
+    heard = dict.fromkeys((A, B, C), nodes.now_ms)
+    nodes.decide(A, wants(X))
+    nodes.sync(A, B, C)
+    nodes.act(A, B, C)
+    nodes.tell(A, B)
+    assert not nodes.seats[A].has_due(nodes.now_ms, heard)
+
+
+def test_a_home_seat_tells_that_a_majority_has_its_decisions_once_they_are_many() -> None:
+    nodes = Nodes(spec=HOME)
+    nodes.rounds(A, B, C)
+    places = [claim(f"g{number}", number, number + 1) for number in range(SETTLED_AT_ONCE)]
+    nodes.decide(A, *map(wants, places[:-1]))
+    nodes.rounds(A, B, C)
+    assert Finality not in kinds(said_by_a(nodes))
+    nodes.decide(A, wants(places[-1]))
+    nodes.rounds(A, B, C)
+    assert kinds(said_by_a(nodes)).count(Finality) == 1
+
+
+def said_by_a(nodes: Nodes) -> list:
+    return [entry for entries in nodes.logs[A][A] for entry in entries]
 
 
 def test_a_home_seat_is_taken_over_by_an_operator_only() -> None:

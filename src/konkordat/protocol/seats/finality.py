@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from typing import Final
 
 from konkordat.kernel.ids import Origin
 from konkordat.kernel.seat import Finality
@@ -13,10 +12,6 @@ from konkordat.protocol.seats.history import Term
 from konkordat.protocol.seats.rosters import Rosters
 from konkordat.protocol.seats.rules import Rules
 from konkordat.protocol.seats.seat import Seat
-
-# Decisions of a holder that decides alone, after which it says that a majority has them. Fewer cost entries more often,
-# more are read again by each node that starts.
-SETTLED_AT_ONCE: Final = 256
 
 
 def finality(
@@ -35,9 +30,7 @@ def finality(
     term = seat.ruling
     if term is None or term.key.holder != me:
         return None
-    if rules.holder_alone(term.opening.decide) and len(term.decided) < SETTLED_AT_ONCE:
-        return None  # they are final as they are; that a majority has them lets everybody forget how they came about
-    if term.final_upto >= _last(term, frontier[me]):
+    if not seat.waits(me) or term.final_upto >= _last(term, frontier[me]):
         return None
     roster = rosters.get(term.opening.roster)
     assert roster is not None  # it was known when we stood under it
