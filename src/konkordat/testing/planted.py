@@ -404,12 +404,14 @@ _GOVERNED: Final[Mapping[str, Any]] = {
 }
 
 BUGS: Final = (
-    PlantedBug("acknowledged before durable", ("I2",), _ack_before_durable, "process"),
+    PlantedBug("acknowledged before durable", ("I2",), _ack_before_durable, "process", first=20),
     PlantedBug("frontier saved before data", ("I1",), _frontier_before_data, "process"),
     PlantedBug("audit outside the transaction", ("I1", "I4"), _audit_outside, "process"),
     PlantedBug("failed sync taken for done", ("I11", "I2"), _error_ignored, "process"),
     PlantedBug("dedupe table not persisted", ("I7",), _dedupe_forgotten, "network"),
-    PlantedBug("restored backup keeps its incarnation", ("I1", "I4"), _incarnation_kept, "disk"),
+    PlantedBug(
+        "restored backup keeps its incarnation", ("I1", "I4"), _incarnation_kept, "disk", first=22
+    ),
     PlantedBug("clock without bound", ("I9",), _clock_without_bound, "clock"),
     PlantedBug("clock moved by a refused batch", ("I9",), _clock_moved_by_refused, "clock"),
     PlantedBug("clock not persisted", ("I9",), _clock_forgotten, "process"),
