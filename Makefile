@@ -27,7 +27,7 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --s
 	--allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-emit-options --resolver=backtracking
 
-.PHONY: help setup demo bench test test-quick lint format soak lock proto clean distclean
+.PHONY: help setup demo bench test tiers test-quick lint format soak lock proto clean distclean
 
 help: ## show this list
 	@echo 'Konkordat: several copies, every one writable, no coordinator, and rules that hold anyway.'
@@ -50,7 +50,10 @@ demo: setup ## five nodes keep one conference programme in agreement, before you
 bench: setup ## measure: delay from commit to visible elsewhere, and sustained changes per second
 	@$(BIN)/konkordat bench $(ARGS)
 
-test: lint ## everything that must pass: ruff, mypy --strict, and every tier of tests
+test: setup ## everything that must pass: ruff, mypy --strict, and every tier of tests
+	@$(MAKE) --no-print-directory --jobs=2 lint tiers
+
+tiers: setup ## every tier of tests, without ruff and mypy
 	@$(PYTEST) $(ARGS)
 
 test-quick: setup ## the tiers that take seconds: no processes, no simulation, nothing slow

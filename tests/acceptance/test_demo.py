@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.effort import share_of
 from support.terminal import COMMAND, environment, run
 
 PROMISED = {
@@ -57,11 +58,13 @@ def test_five_nodes_keep_the_shipped_programme_in_agreement(tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "sessions", "rooms", "refused", "clashes"),
-    [
-        ("fosdem-2020.xml", 872, 35, 0, 3),
-        ("fosdem-2023.xml", 780, 35, 1, 0),
-        ("31c3.xml", 138, 4, 0, 2),
-    ],
+    share_of(
+        [
+            ("fosdem-2020.xml", 872, 35, 0, 3),
+            ("fosdem-2023.xml", 780, 35, 1, 0),
+            ("31c3.xml", 138, 4, 0, 2),
+        ]
+    ),
 )
 def test_real_programmes_come_to_what_is_known_of_them(
     file: str,

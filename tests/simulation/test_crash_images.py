@@ -17,7 +17,7 @@ from konkordat.testing.crash.run import FULL, NORMAL, Run, Settings
 from konkordat.testing.crash.scenarios import SCENARIOS, Scenario, put
 from konkordat.testing.crash.tape import DirectorySynced, Mark, Removed, Synced, Wrote
 
-IMAGES = 2_500
+IMAGES = 2_000
 SPILLING_WRITES = 2 * 2 * 12  # two a frame, and twice the pages that the scenario's cache holds
 ALL_STEPS = 1  # images at least: the campaign does not leave out steps of named scenarios
 

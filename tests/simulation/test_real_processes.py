@@ -16,6 +16,7 @@ import pytest
 from konkordat.testing.real.campaign import BY_DRILL, BY_LINES, EVERYWHERE, Report
 from konkordat.testing.real.faulty import BUGS
 from konkordat.testing.real.lines import missing
+from support.effort import share_of
 
 KILLS: Final = 20
 KILLS_FOR_A_BUG: Final = 1  # beside those that every campaign begins with
@@ -62,7 +63,7 @@ def test_real_nodes_that_are_killed_stopped_and_cut_off_lose_nothing_and_agree()
 
 @pytest.mark.slow
 @pytest.mark.timeout(RUN_S)
-@pytest.mark.parametrize("bug", sorted(BUGS))
+@pytest.mark.parametrize("bug", share_of(sorted(BUGS)))
 def test_a_bug_planted_in_real_nodes_is_found_by_the_judge_it_is_for(bug: str) -> None:
     arguments = (
         "--seed",

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Final
+import os
+from collections.abc import Sequence
+from typing import Final, TypeVar
 
 from hypothesis import settings
+
+T = TypeVar("T")
 
 EXAMPLES_MIN: Final = 50  # fewer would hardly be a trial
 
 
 # Examples of each merge law in CI: everything else rests on these, and they are cheap.
 MERGE_EXAMPLES: Final = 2_000
+
+
+def share_of(cases: Sequence[T]) -> Sequence[T]:
+    """The first of some cases that each take minutes of processor time for the same property; in CI, which has a
+    quarter of an hour for everything. Elsewhere all of them."""
+    return cases[:1] if os.environ.get("CI") else cases
 
 
 def full() -> settings:

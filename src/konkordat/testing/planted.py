@@ -440,7 +440,7 @@ BUGS: Final = (
     PlantedBug("voter keeps confirming", ("I3",), _rules(VoterKeepsConfirming()), **_CONTESTED),
     PlantedBug("opened before caught up", ("I3",), _rules(OpensTooEarly()), **_CONTESTED),
     PlantedBug(
-        "majority of the first roster", ("I3",), _first_roster_counts, **_GOVERNED, first=12
+        "majority of the first roster", ("I3",), _first_roster_counts, **_GOVERNED, first=70
     ),
     PlantedBug("two changes of roster at once", ("I3",), _rules(GrantsEveryRoster()), **_GOVERNED),
     PlantedBug(
