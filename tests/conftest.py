@@ -29,7 +29,7 @@ PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 
 settings.register_profile("dev", deadline=None, max_examples=100)
 settings.register_profile(
-    "ci", max_examples=300, derandomize=True, database=None, print_blob=True, **PATIENT
+    "ci", max_examples=200, derandomize=True, database=None, print_blob=True, **PATIENT
 )
 settings.register_profile(
     "soak",

@@ -20,6 +20,7 @@ from konkordat.testing.options import PROFILES, drawn
 from konkordat.testing.randomness import Source
 from konkordat.testing.sim import run
 from konkordat.testing.timeline import Timeline
+from support.effort import share_of
 
 ZURICH, BERN, BASEL = NodeName("zurich"), NodeName("bern"), NodeName("basel")
 
@@ -39,7 +40,7 @@ def hash_of(seed: int, hash_seed: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("seed", [2, 9, 14])
+@pytest.mark.parametrize("seed", share_of([2, 9, 14]))
 def test_the_same_seed_gives_the_same_log_in_every_process(seed: int) -> None:
     here = run(drawn(seed))
     assert {hash_of(seed, "0"), hash_of(seed, "4711"), here.hash} == {here.hash}
@@ -67,7 +68,7 @@ def test_a_source_depends_on_its_label_alone() -> None:
     assert one.fork("network").random() != other.fork("disk").random()
 
 
-@pytest.mark.parametrize("profile", sorted(PROFILES))
+@pytest.mark.parametrize("profile", share_of(sorted(PROFILES)))  # the campaign runs all of them
 def test_every_profile_ends_in_agreement(profile: str) -> None:
     result = run(drawn(5, profile=profile))
     assert result.violations == ()
