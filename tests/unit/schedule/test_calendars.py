@@ -5,7 +5,12 @@ from icalendar import Calendar
 from msgspec import structs
 
 from konkordat.schedule.interchange.icalendar_writer import uid_of, write_icalendar
-from konkordat.schedule.interchange.programme import Placement, Programme
+from konkordat.schedule.interchange.programme import (
+    Placement,
+    Programme,
+    ProgrammeSession,
+    ProgrammeSpeaker,
+)
 from konkordat.schedule.interchange.read import read_programme
 from support.frab import event, found, only, read
 
@@ -181,3 +186,17 @@ def test_the_same_programme_is_the_same_bytes() -> None:
     assert write_icalendar(programme) == write_icalendar(programme)
     assert b"DTSTAMP:19700101T000000Z" in write_icalendar(programme)
     assert b"DTSTAMP:20270101T000000Z" in write_icalendar(programme, 1798761600000)
+
+
+def test_a_speaker_keeps_id_and_name_whatever_the_id_ends_with() -> None:
+    """A backslash before the colon was taken for an escape: the name began with the colon."""
+    speakers = (ProgrammeSpeaker("a\\", "Ada"), ProgrammeSpeaker("100%5C", "Beat"))
+    session = ProgrammeSession(
+        external_id="1",
+        title="Netze",
+        speakers=("a\\", "100%5C"),
+        placement=Placement("Aula", "2027-06-01T09:00", 30),
+    )
+    programme = structs.replace(read(event()), speakers=speakers, sessions=(session,))
+    again = read_programme(write_icalendar(programme), "forum.ics")
+    assert [(s.external_id, s.name) for s in again.speakers] == [("a\\", "Ada"), ("100%5C", "Beat")]

@@ -238,7 +238,9 @@ def _language(event: Event) -> str:
 
 
 def _person(value: Any) -> RawPerson:
-    return RawPerson(_unescaped(value), str(getattr(value, "params", {}).get("X-ID", "")))
+    written = str(getattr(value, "params", {}).get("X-ID", ""))
+    id = written.replace("%5C", "\\").replace("%25", "%")
+    return RawPerson(_unescaped(value), id)
 
 
 def _zone_name(moment: date) -> str | None:

@@ -95,7 +95,10 @@ def _component(
 
 def _add_speaker(component: Event, speaker: ProgrammeSpeaker) -> None:
     name = vText(fit(speaker.name))
-    name.params["X-ID"] = fit(speaker.external_id).replace('"', "'")
+    # A backslash in a parameter is a character like any other (RFC 5545), but some readers take it for an escape and
+    # lose the colon behind it.
+    plain = fit(speaker.external_id).replace('"', "'")
+    name.params["X-ID"] = plain.replace("%", "%25").replace("\\", "%5C")
     component.add(SPEAKER_PROPERTY, name)
 
 
