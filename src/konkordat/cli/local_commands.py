@@ -158,7 +158,8 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="[WHAT]...",
-            help="delay, throughput, restart, catchup, memory, start, store, size; or all. Default: delay throughput.",
+            help="delay, throughput, restart, catchup, memory, start, store, size, claims, contention, takeover, "
+            "deciding; or all. Default: delay throughput.",
             show_default=False,
         ),
     ] = None,
@@ -183,7 +184,9 @@ def bench(
     delay: commit at one node to visible at each other. throughput: single changes acknowledged per second in all,
     each synced to disk. restart: kill -9 during load, nothing acknowledged may be missing. catchup: a node with 100 000
     changes to fetch. memory: a node with 100 000 sessions. start: until ready. store: the store alone. size: bytes
-    on the wire against JSON.
+    on the wire against JSON. claims: from booking to confirmed, at the holder, by majority and from elsewhere.
+    contention: decisions per second on twenty rooms. takeover: holder killed, until its venues are decided again.
+    deciding: one claim beside 10 and beside 10 000 others.
 
     Load comes at the times it was planned for, whether or not earlier requests were answered (open loop), and delays
     count from those times. Figures are reported, not asserted: the exit code is 0 if everything could be run.

@@ -66,16 +66,23 @@ def booked_through_zurich_alone(
     return {name: table.nodes.pop(name) for name in ("lugano", "zurich")}
 
 
-def test_a_new_holder_lets_no_place_go_of_which_it_has_not_seen_the_booking() -> None:
-    table = four()
-    gone = booked_through_zurich_alone(table, "a")
-    table.write("geneva", wish("b"))
+def assert_b_is_refused_and_a_kept(
+    table: Workbench, gone: dict[str, Bench], room: str = ROOM
+) -> None:
+    """The members that are left decide without the others, who then come back and find their place kept."""
+    table.write("geneva", wish("b", room))
     table.settle(6_000)
     assert states(table, "geneva", "b") == {"slot": ClaimState.DISPLACED}
     table.nodes |= gone
     table.settle(3_000)
     for name in (*MEMBERS, "lugano"):
         assert states(table, name, "a") == {"slot": ClaimState.CONFIRMED}
+
+
+def test_a_new_holder_lets_no_place_go_of_which_it_has_not_seen_the_booking() -> None:
+    table = four()
+    gone = booked_through_zurich_alone(table, "a")
+    assert_b_is_refused_and_a_kept(table, gone)
 
 
 def test_a_new_holder_that_was_started_anew_still_knows_such_a_place() -> None:
@@ -83,13 +90,7 @@ def test_a_new_holder_that_was_started_anew_still_knows_such_a_place() -> None:
     gone = booked_through_zurich_alone(table, "a")
     for name in ("bern", "geneva"):
         table[name].start()
-    table.write("geneva", wish("b"))
-    table.settle(6_000)
-    assert states(table, "geneva", "b") == {"slot": ClaimState.DISPLACED}
-    table.nodes |= gone
-    table.settle(3_000)
-    for name in (*MEMBERS, "lugano"):
-        assert states(table, name, "a") == {"slot": ClaimState.CONFIRMED}
+    assert_b_is_refused_and_a_kept(table, gone)
 
 
 def test_a_place_given_to_a_wish_that_came_and_went_is_not_told_for_ever() -> None:
@@ -290,13 +291,7 @@ def test_a_place_at_another_seat_is_known_after_a_start_also_before_the_move_is(
     gone = booked_through_zurich_alone(table, "a", rooms[1], known=True)
     for name in ("bern", "geneva"):
         table[name].start()
-    table.write("geneva", wish("b", rooms[1]))
-    table.settle(6_000)
-    assert states(table, "geneva", "b") == {"slot": ClaimState.DISPLACED}
-    table.nodes |= gone
-    table.settle(3_000)
-    for name in (*MEMBERS, "lugano"):
-        assert states(table, name, "a") == {"slot": ClaimState.CONFIRMED}
+    assert_b_is_refused_and_a_kept(table, gone, rooms[1])
 
 
 def test_a_denial_is_known_after_a_start_whatever_places_the_booking_still_has() -> None:
