@@ -16,6 +16,7 @@ INT_MIN: Final = -(1 << 63)
 INT_MAX: Final = (1 << 63) - 1
 
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
+_decode: Final = msgspec.json.Decoder().decode
 
 
 class UnfitValue(ValueError):
@@ -42,7 +43,7 @@ def decode(raw: bytes) -> Any:
     Raises UnreadableValue for bytes that are no JSON at all, however hostile: a peer may send any bytes as a value.
     """
     try:
-        return msgspec.json.decode(raw)
+        return _decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as cause:
         raise UnreadableValue from cause
 

@@ -48,6 +48,8 @@ class Summary(NamedTuple):
     dead_sum: int = 0
 
     def plus(self, other: Summary) -> Summary:
+        if other is EMPTY:
+            return self
         return Summary(
             self.live + other.live,
             (self.live_sum + other.live_sum) % _MODULUS,
@@ -56,6 +58,8 @@ class Summary(NamedTuple):
         )
 
     def minus(self, other: Summary) -> Summary:
+        if other is EMPTY:
+            return self
         return Summary(
             self.live - other.live,
             (self.live_sum - other.live_sum) % _MODULUS,

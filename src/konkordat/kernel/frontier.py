@@ -51,7 +51,7 @@ def missing(ours: Frontier, theirs: Frontier) -> dict[Origin, tuple[int, int]]:
 
 def distance(ours: Frontier, theirs: Frontier) -> int:
     """How many batches they have and we lack."""
-    return sum(upto - have for have, upto in missing(ours, theirs).values())
+    return sum(upto - ours.get(o, 0) for o, upto in theirs.items() if upto > ours.get(o, 0))
 
 
 def token(frontier: Frontier) -> str:

@@ -106,6 +106,8 @@ class Exchange:
     def due(self, ours: Mapping[Origin, int], now_ms: int) -> list[tuple[NodeName, Pull]]:
         """The pulls to send now."""
         self._expire(now_ms)
+        if not self._goals:
+            return []
         asks: dict[NodeName, list[Origin]] = {}
         for origin in sorted(self._goals):
             if self._wanted(origin, ours, now_ms):

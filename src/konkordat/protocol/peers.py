@@ -88,5 +88,7 @@ class Peers:
         us, and ours as seen by them. A slow line then hides a wrong clock at worst, and never fences a right one.
         """
         heard = self.alive(now_ms)
-        far = sum(1 for p in heard if max(p.clock_offset_ms, p.sees_us_ahead_ms) > FENCE_AT_MS)
-        return far * 2 > len(heard) + 1
+        far = [
+            p for p in heard if p.clock_offset_ms > FENCE_AT_MS or p.sees_us_ahead_ms > FENCE_AT_MS
+        ]
+        return len(far) * 2 > len(heard) + 1

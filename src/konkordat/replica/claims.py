@@ -271,6 +271,8 @@ class ClaimBook:
 
     def dirty_owners(self) -> list[RecordKey]:
         """The records that say the capacity of what `settle` will look at."""
+        if not self._dirty:
+            return []
         resources = dict.fromkeys(span.resource for span in self._dirty)
         owners = [self._domain.capacity_owner(resource) for resource in resources]
         return [owner for owner in owners if owner is not None]

@@ -115,8 +115,9 @@ class Commit:
 
     def load(self, keys: Iterable[RecordKey]) -> None:
         """Bring records into the commit, all in one query."""
-        wanted = [key for key in dict.fromkeys(keys) if key not in self._first]
-        if wanted:
+        unknown = [key for key in keys if key not in self._first]
+        if unknown:
+            wanted = list(dict.fromkeys(unknown))
             found = self._store.load(wanted)
             for key in wanted:
                 self._first[key] = found.get(key)

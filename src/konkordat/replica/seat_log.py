@@ -57,6 +57,9 @@ HISTORY_ROWS: Final = 256  # read at once; mostly the first are enough
 FIRST_LIFE: Final = 1  # these records are never deleted by us
 
 
+_listed: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
 class Said(NamedTuple):
     """An entry and where it stands."""
 
@@ -105,7 +108,7 @@ def is_entries(change: Change) -> bool:
 def entries_in(change: Change) -> list[Entry]:
     """What a change says of its seat. Raises UnreadableEntry: then nothing of it counts."""
     try:
-        raw = msgspec.json.decode(change.fields.get(ENTRIES, b"[]"), type=list[msgspec.Raw])
+        raw = _listed(change.fields.get(ENTRIES, b"[]"))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEntry(str(error)) from error
     entries = [decode(bytes(each)) for each in raw]

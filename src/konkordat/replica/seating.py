@@ -314,6 +314,8 @@ class Seating:
 
     def _look_at_changed(self) -> None:
         changed = self._machine.take_changed()
+        if not changed:
+            return
         self._changed.update(dict.fromkeys(changed))
         self._decider.changed(changed)
 

@@ -202,18 +202,24 @@ class Seats:
     def due(self, now_ms: int, heard: Heard) -> list[Entry]:
         """Entries to write now: candidacies, votes, openings, finality. They are taken as written."""
         entries: list[Entry] = []
+        seats = self._watch.take(lambda holder: self._is_missed(holder, now_ms, heard))
+        if not seats:
+            return entries
         having = self._with_this_commit()
-        for id in self._watch.take(lambda holder: self._is_missed(holder, now_ms, heard)):
-            seat = self._seats[id]
+        for id in seats:
+            seat, elections = self._seats[id], self._elections
             if seat.spec is None:
                 continue
-            self._write(entries, self._elections.stand(seat, seat.spec, now_ms, heard))
-            vote = self._elections.vote(seat, seat.spec, having, now_ms, heard)
-            self._write(entries, vote)
-            self._write(entries, self._elections.open(seat, seat.spec, having))
+            holder = elections.calm_under(seat)
+            if holder is None or self._is_missed(holder, now_ms, heard):
+                self._write(entries, elections.stand(seat, seat.spec, now_ms, heard))
+                vote = elections.vote(seat, seat.spec, having, now_ms, heard)
+                self._write(entries, vote)
+                self._write(entries, elections.open(seat, seat.spec, having))
+                holder = elections.calm_under(seat)
             made = finality(seat, self.me, having, self.acked, self._rosters, self._rules)
             self._write(entries, made)
-            self._watch.found(id, self._elections.calm_under(seat))
+            self._watch.found(id, holder)
         return entries
 
     def has_due(self, now_ms: int, heard: Heard) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from konkordat.kernel.ids import Origin
 from konkordat.kernel.seat import MEMBERS_MAX, Roster
 from konkordat.protocol.seats.rules import Rules
+
+ASKED_MAX: Final = 1_024  # origins of which it is remembered; strangers cannot make it more
 
 
 class Rosters:
@@ -15,6 +18,7 @@ class Rosters:
     def __init__(self, first: Roster, rules: Rules) -> None:
         self._rules = rules
         self._known: dict[int, Roster] = {}
+        self._ever: dict[Origin, bool] = {}  # who was asked for, since the last roster was learnt
         self.latest = first
         self.learn(first)
 
@@ -22,6 +26,7 @@ class Rosters:
         assert 0 < len(roster.members) <= MEMBERS_MAX
         assert tuple(sorted(set(roster.members))) == roster.members
         self._known[roster.version] = roster
+        self._ever.clear()
         if roster.version > self.latest.version:
             self.latest = roster
 
@@ -34,7 +39,13 @@ class Rosters:
         return roster is not None and self._rules.is_member(origin, roster)
 
     def was_ever_member(self, origin: Origin) -> bool:
-        return any(self._rules.is_member(origin, roster) for roster in self._known.values())
+        known = self._ever.get(origin)
+        if known is None:
+            rosters = self._known.values()
+            known = any(self._rules.is_member(origin, roster) for roster in rosters)
+            if len(self._ever) < ASKED_MAX:
+                self._ever[origin] = known
+        return known
 
     def majority(self, version: int, supporters: Iterable[Origin]) -> bool:
         roster = self._known.get(version)

@@ -26,6 +26,7 @@ REACHES_MS: Final = (1 << 20, 1 << 24, 1 << 28, 1 << 32, 1 << 61)
 FAR_MS: Final = 1 << 61
 
 _pack: Final = msgspec.msgpack.Encoder().encode
+_against: Final = msgspec.json.Decoder(list[tuple[str, str, str, str]]).decode
 Row = tuple[Any, ...]
 """scope, id, part, tenant, resource, start_ms, until_ms, quantity, hlc, origin, state, against, expires_ms, checksum"""
 
@@ -82,7 +83,7 @@ def claim_of(row: Row, scopes: Mapping[int, Scope], origins: Mapping[int, Origin
 
 
 def _rivals(against: str) -> tuple[ClaimId, ...]:
-    rows = msgspec.json.decode(against, type=list[tuple[str, str, str, str]])
+    rows = _against(against)
     return tuple([ClaimId(record_key(*key), part) for *key, part in rows])
 
 
