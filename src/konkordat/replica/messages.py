@@ -133,8 +133,11 @@ def bodies_of(input_: Received) -> tuple[bytes, ...]:
     return message.bodies if isinstance(message, Push | Page) else ()
 
 
-def beats_of(inputs: Iterable[Input]) -> Iterator[tuple[NodeName, Heartbeat]]:
-    """The heartbeats among inputs, with who sent them."""
+Beat = tuple[NodeName, Heartbeat]  # and who sent it
+
+
+def beats_of(inputs: Iterable[Input]) -> Iterator[Beat]:
+    """The heartbeats among inputs."""
     for input_ in inputs:
         if isinstance(input_, Received) and isinstance(input_.message, Heartbeat):
             yield input_.peer, input_.message

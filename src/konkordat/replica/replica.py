@@ -23,6 +23,7 @@ from konkordat.replica.commit import Commit
 from konkordat.replica.domain import Domain
 from konkordat.replica.local import LocalWrites, Made
 from konkordat.replica.messages import (
+    Beat,
     Broadcast,
     Command,
     Committed,
@@ -60,9 +61,8 @@ FORGET_EVERY_MS: Final = 60_000  # how often old request marks are deleted
 LEAP_MS: Final = 10_000
 SERVE_BYTES_MAX: Final = 1 << 20  # a page, whatever was asked for
 SERVE_ROWS_MAX: Final = 512  # batches in a page
-STATES_BYTES_MAX: Final = (
-    3 << 20
-)  # of values in one message: with their keys and stamps below a frame
+STATES_BYTES_MAX: Final = 3 << 20  # of values in one message: below a frame with keys and stamps
+JOINING_BEHIND: Final = 500  # batches; under load some are always on their way
 PUSH_BYTES_MAX: Final = 512 << 10  # beyond this a commit is not pushed in one frame
 
 
@@ -117,11 +117,13 @@ class Replica:
         if now_ms > self._now_ms + LEAP_MS:
             self._forget_at_ms = now_ms + FORGET_EVERY_MS
         self._now_ms = now_ms
-        self._check_own_history(inputs)
+        beats = list(beats_of(inputs))
+        self._check_own_history(beats)
         commands = [i for i in inputs if isinstance(i, Command)]
         bodies = [(i.peer, bodies_of(i)) for i in inputs if isinstance(i, Received)]
         # Time and acknowledgements may make us say something of seats though nobody writes.
-        stirred = self._acknowledge(inputs, now_ms)
+        ticks = any(isinstance(input_, Tick) for input_ in inputs)
+        stirred = self._acknowledge(beats, ticks, now_ms)
         self._write(commands, [(p, b) for p, b in bodies if b], now_ms, stirred)
         for input_ in inputs:
             match input_:
@@ -141,27 +143,27 @@ class Replica:
             self._pull_what_is_due(now_ms)
         return self._effects
 
-    def _check_own_history(self, inputs: Sequence[Input]) -> None:
+    def _check_own_history(self, beats: Sequence[Beat]) -> None:
         """Before anything is written: a write under a number that was used before would be lost."""
         have = self._frontier.get(self.origin, 0)
-        for peer, beat in beats_of(inputs):
+        for peer, beat in beats:
             told = beat.frontier.get(self.origin, 0)
             if told > have:
                 raise OwnHistoryLostError(self.origin, told, peer)
 
-    def _acknowledge(self, inputs: Sequence[Input], now_ms: int) -> bool:
+    def _acknowledge(self, beats: Sequence[Beat], ticks: bool, now_ms: int) -> bool:
         """What members have may make decisions of ours final, with the commit that follows. True if it may, or it is
         time to look at seats."""
         if self._seating is None:
             return False
         heard = [
             self._seating.heard(beat, now_ms)
-            for peer, beat in beats_of(inputs)
+            for peer, beat in beats
             if node_of(beat.origin) == peer != self.node
         ]
         if any(heard):
             return True
-        return any(isinstance(input_, Tick) for input_ in inputs) and self._seating.has_work(now_ms)
+        return ticks and self._seating.has_work(now_ms)
 
     # Commit ------------------------------------------------------------------------------------
 
@@ -495,6 +497,3 @@ class Replica:
         for note in self._admission.notes:
             self._effects.append(Journaled(note.level, note.event, note.fields))
         self._admission.notes.clear()
-
-
-JOINING_BEHIND: Final = 500  # batches; under load some are always on their way

@@ -294,6 +294,8 @@ class Seating:
         changed, self._changed = self._changed, {}
         for seat in changed:
             touched = self._machine.take_touched(seat)
+            if not touched:
+                continue
             self._touched.update(dict.fromkeys(sorted(touched)))
             for id in touched:
                 if self._machine.is_told(seat, id):  # also by decisions that came to count late
@@ -305,6 +307,8 @@ class Seating:
         self._fresh.clear()
         if not commit.empty:
             self.knowledge.changed()
+        if not self._touched:
+            return
         ids = [id for id in self._touched if not self._telling.confirm_plainly(id, commit)]
         self._touched = {}
         commit.load(dict.fromkeys(id.owner for id in ids))
