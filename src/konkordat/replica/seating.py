@@ -221,7 +221,7 @@ class Seating:
             if new is not None:
                 seat = self._seat_for(new.resource, commit)
                 self._wished(new, before, seat)
-                if old is None and id not in self._touched and seat not in (None, ROSTER_SEAT):
+                if old is None and seat not in (None, ROSTER_SEAT) and self._is_simple(id):
                     self._note_plain(id, new, commit)
                 continue
             self._touched[id] = None
@@ -257,6 +257,10 @@ class Seating:
                 self._directory.establish(spec)
         return bool(late)
 
+    def _is_simple(self, id: ClaimId) -> bool:
+        """A new claim of which the index has nothing else, even if its decision came with it."""
+        return id not in self._touched or self._telling.is_first_ruled(id)
+
     def _note_plain(self, id: ClaimId, claim: Claim, commit: Commit) -> None:
         """Most claims are new, are granted as they are, and stay: they need not be looked up again for that."""
         record = commit.record(id.owner)
@@ -288,6 +292,7 @@ class Seating:
         self._refresh_touched(commit)
         while self._take_late(commit):
             self._refresh_touched(commit)
+        self._telling.all_told()
 
     def _refresh_touched(self, commit: Commit) -> None:
         self._look_at_changed()

@@ -43,12 +43,25 @@ class Telling:
         self._ruled_by: dict[ClaimId, dict[SeatId, None]] = {}
         # New claims of which the index tells no more than that.
         self._plain: dict[ClaimId, Claim] = {}
+        self._first_ruled: set[ClaimId] = set()  # with this commit; the index has nothing of that
 
     # What it is told -----------------------------------------------------------------------------
 
     def ruled(self, id: ClaimId, seat: SeatId) -> None:
         """A seat decided about a claim."""
-        self._ruled_by.setdefault(id, {})[seat] = None
+        ruled_by = self._ruled_by.get(id)
+        if ruled_by is None:
+            ruled_by = self._ruled_by[id] = {}
+            self._first_ruled.add(id)
+        ruled_by[seat] = None
+
+    def is_first_ruled(self, id: ClaimId) -> bool:
+        """Nothing was decided about it before this commit."""
+        return id in self._first_ruled
+
+    def all_told(self) -> None:
+        """The index is as it is to be: what was decided from here on comes with another commit."""
+        self._first_ruled.clear()
 
     def is_ruled_elsewhere(self, id: ClaimId, seat: SeatId) -> bool:
         """Another seat decided about it."""

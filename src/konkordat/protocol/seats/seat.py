@@ -176,7 +176,11 @@ class Seat:
             term.settle(cutoff)
         term = chain[latest].term
         term.settle(term.final_upto)
-        self.touched.update(self.ledger.settle(Position(term.key, term.final_upto)))
+        settled = self.ledger.settle(Position(term.key, term.final_upto))
+        if not self._rules.holder_alone(term.opening.decide):
+            self.touched.update(
+                settled
+            )  # else they were final, and told, as soon as they were booked
 
     # What may be told -----------------------------------------------------------------------------
 
