@@ -71,7 +71,10 @@ class Inbox:
         self._commands = _Room(limits.commands_max, limits.command_bytes_max)
         self._messages = _Room(limits.messages_max, limits.message_bytes_max)
         self._closed = False
-        self._changed = threading.Condition(threading.Lock())
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        # Apart, so that who waits for commands is not woken by every message.
+        self._commanded = threading.Condition(lock)
 
     def offer_commands(self, commands: Sequence[Command], sizes: Sequence[int]) -> bool:
         """Queue all of them, or none and return False when there is no room. Raises InboxClosed."""
@@ -83,6 +86,7 @@ class Inbox:
             self._commands.take(len(commands), sum(sizes))
             self._waiting.extend(zip(commands, sizes, strict=True))
             self._changed.notify()
+            self._commanded.notify()
             return True
 
     def has_room_for_message(self, size: int) -> bool:
@@ -105,6 +109,12 @@ class Inbox:
             if not self._closed:
                 self._waiting.append((news, 0))
                 self._changed.notify()
+
+    def await_commands(self, timeout_s: float) -> None:
+        """Let messages come in until a command waits, at most `timeout_s`."""
+        with self._changed:
+            if not self._commands.items and not self._closed:
+                self._commanded.wait(timeout_s)
 
     def drain(self, timeout_s: float) -> list[Input]:
         """What waits, in order, up to what one commit should hold; waits for something at most `timeout_s`."""
@@ -131,6 +141,7 @@ class Inbox:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            self._commanded.notify_all()
 
     @property
     def closed(self) -> bool:

@@ -90,6 +90,27 @@ def test_a_waiting_drain_wakes_for_what_comes() -> None:
     assert drained == [command(1)]
 
 
+def test_who_awaits_commands_is_woken_by_one_and_not_by_messages() -> None:
+    inbox = Inbox(InboxLimits())
+    woken = threading.Event()
+
+    def wait() -> None:
+        inbox.await_commands(30)
+        woken.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    inbox.offer_message(message(1), 1)
+    assert not woken.wait(0.05)
+    inbox.offer_commands([command(1)], [1])
+    assert woken.wait(10)
+    thread.join(10)
+    inbox.await_commands(30)  # one waits already
+    assert len(inbox.drain(0)) == 2
+    inbox.close()
+    inbox.await_commands(30)  # does not wait for what cannot come
+
+
 def test_a_closed_inbox_takes_nothing_and_gives_what_it_has() -> None:
     inbox = Inbox(InboxLimits())
     inbox.offer_commands([command(1)], [1])

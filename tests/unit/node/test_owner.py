@@ -12,6 +12,7 @@ from konkordat.kernel.digest import EMPTY
 from konkordat.kernel.hlc import Hlc
 from konkordat.kernel.ids import NodeName, Origin
 from konkordat.kernel.refusal import Refusal
+from konkordat.node import owner
 from konkordat.node.clock import WallClock
 from konkordat.node.drain import Drained
 from konkordat.node.errors import ExitCode, NodeError
@@ -22,9 +23,11 @@ from konkordat.replica.messages import (
     Answered,
     Broadcast,
     Command,
+    Committed,
     Effect,
     Input,
     Journaled,
+    Received,
     Sent,
     Tick,
 )
@@ -97,6 +100,14 @@ class Scene:
         commands = [Command(c, "tester", None) for c in cause_ids]
         assert self.inbox.offer_commands(commands, [1] * len(commands))
 
+    def tell(self, *messages: str) -> None:
+        for each in messages:
+            assert self.inbox.offer_message(Received(NodeName("geneva"), Goodbye(each)), 1)
+
+    def received(self) -> list[str]:
+        inputs = [i for batch in self.machine.handled for i in batch]
+        return [i.message.reason for i in inputs if isinstance(i, Received)]
+
     def answered(self) -> list[str]:
         return [a.cause_id for d in self.drained for a in d.answered]
 
@@ -165,6 +176,29 @@ def test_while_a_commit_takes_long_the_next_one_grows(scene: Scene) -> None:
     sizes = [d.commands for d in scene.drained if d.commands]
     assert len(sizes) <= 3
     assert sum(sizes) == 51
+
+
+def test_messages_come_together_after_a_commit_that_nobody_waits_for(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "RECEIVING_REST_S", 60.0)
+    handle = scene.machine.handle
+
+    def commits(inputs: Sequence[Input], now_ms: int) -> list[Effect]:
+        return [*handle(inputs, now_ms), Committed((), (), {})]
+
+    scene.machine.handle = commits  # type: ignore[method-assign]
+    scene.tell("first")
+    scene.owner.start()
+    eventually(lambda: scene.drained)
+    scene.tell("second", "third")
+    scene.ask("a")  # ends the rest: a client waits
+    eventually(scene.answered)
+    together = next(batch for batch in scene.machine.handled if len(batch) > 2)
+    assert [i.message.reason for i in together if isinstance(i, Received)] == ["second", "third"]
+    assert any(isinstance(i, Command) for i in together)
+    scene.tell("fourth")  # after a commit that was answered, nothing is held up
+    eventually(lambda: "fourth" in scene.received())
 
 
 def test_time_passes_without_work(scene: Scene) -> None:
