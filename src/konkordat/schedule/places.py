@@ -70,6 +70,7 @@ class Places:
         self._placed: list[Claim] = []  # what those two hold after the command
         self._plans: dict[RecordKey, Plan] = {}  # of what claims a place anew
         self._taken_over: set[RecordKey] = set()  # holds that give way to slots of the command
+        self._read: dict[RecordKey, rules.Values | None] = {}  # other records that were looked up
         self._displaced: list[WriteWarning] = []
 
     def settle(self) -> Refusal | None:
@@ -120,7 +121,7 @@ class Places:
     def _sort(self, draft: Draft) -> None:
         before: rules.Values = _NOTHING
         if draft.base is not None and draft.base.alive:
-            before = {group: register.value for group, register in draft.base.fields.items()}
+            before = rules.values_of(draft.base)
         after = draft.values if draft.alive else _NOTHING
         if _claimed(before) != _claimed(after):
             self._moved.add(draft.key)
@@ -368,10 +369,11 @@ class Places:
         draft = self._drafts.get(key)
         if draft is not None:
             return draft.values if draft.alive else None
-        record = self._view.record(key)
-        if record is None or not record.alive:
-            return None
-        return {group: register.value for group, register in record.fields.items()}
+        if key not in self._read:
+            record = self._view.record(key)
+            alive = record is not None and record.alive
+            self._read[key] = rules.values_of(record) if record is not None and alive else None
+        return self._read[key]
 
 
 def _of_occurrence(refusal: Refusal, draft: Draft) -> Refusal:

@@ -198,7 +198,7 @@ class Registrations:
         record = self._view.record(key)
         if record is None or not record.alive:
             return None
-        return {group: register.value for group, register in record.fields.items()}
+        return rules.values_of(record)
 
 
 def _wanted(values: rules.Values) -> int:

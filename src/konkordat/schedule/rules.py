@@ -26,10 +26,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from konkordat.kernel.ids import Group
+from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 from konkordat.schedule.claims import decoded
 from konkordat.schedule.model import BookableHours
-from konkordat.schedule.registry import CollectionSpec, pointed
+from konkordat.schedule.registry import CollectionSpec, Reference, pointed
 from konkordat.schedule.times import (
     DAY_STARTS_AT,
     Interval,
@@ -74,23 +75,34 @@ def read(values: Values, name: str) -> Any:
     return None if raw is None else decoded(raw)
 
 
+def values_of(record: Record) -> dict[Group, bytes]:
+    """A record's groups."""
+    return {group: register.value for group, register in record.fields.items()}
+
+
 def references(spec: CollectionSpec, values: Values, written: Container[str]) -> Iterator[Found]:
     """The references in the groups that are written."""
     if not values:
         return
-    for reference in spec.references:
-        group, rest = _group_of(reference.pointer)
-        if group not in written:
+    for group, inside in _by_group(spec.references):
+        if group not in written or group not in values:
             continue
-        for pointer, id_ in pointed(read(values, group), rest, f"/{group}"):
-            yield Found(pointer, reference.collection, id_)
+        value = decoded(values[group])
+        for rest, collection in inside:
+            for pointer, id_ in pointed(value, rest, f"/{group}"):
+                yield Found(pointer, collection, id_)
 
 
 @cache
-def _group_of(pointer: str) -> tuple[str, str]:
-    """The group in which a JSON pointer begins, and how it goes on there."""
-    group, slash, rest = pointer[1:].partition("/")
-    return group, slash + rest
+def _by_group(
+    references: tuple[Reference, ...],
+) -> tuple[tuple[Group, list[tuple[str, str]]], ...]:
+    """References by the group in which they stand: how the pointer goes on there, and to which collection."""
+    found: dict[Group, list[tuple[str, str]]] = {}
+    for reference in references:
+        group, slash, rest = reference.pointer[1:].partition("/")
+        found.setdefault(Group(group), []).append((slash + rest, reference.collection))
+    return tuple(found.items())
 
 
 def located(refusal: Refusal, operation: int) -> Refusal:

@@ -112,7 +112,7 @@ class Expansion:
     def _before(self, draft: Draft) -> tuple[Occurrence, ...]:
         if draft.base is None or not draft.base.alive:
             return ()
-        values = {group: register.value for group, register in draft.base.fields.items()}
+        values = rules.values_of(draft.base)
         found = occurrences_of(draft.key.id, values)
         return () if isinstance(found, Refusal) else found
 
