@@ -15,7 +15,7 @@ from konkordat.kernel.hlc import Hlc, observe, too_far_ahead
 from konkordat.kernel.ids import NodeName, Origin, node_of
 from konkordat.kernel.policy import Policies
 from konkordat.kernel.seat import At
-from konkordat.protocol.comparison import FETCH_MAX, Comparison, first_id
+from konkordat.protocol.comparison import Comparison, first_id
 from konkordat.protocol.exchange import Exchange
 from konkordat.protocol.peers import Peers
 from konkordat.replica.admission import Admission, OwnHistoryLostError
@@ -41,6 +41,7 @@ from konkordat.replica.messages import (
 from konkordat.replica.rosters import Governed
 from konkordat.replica.seat_notes import journaled
 from konkordat.replica.seating import Seating
+from konkordat.replica.serving import page_for, pushes, states_of
 from konkordat.replica.settings import DATA_FORMAT, HEARTBEAT_MS, ReplicaSettings
 from konkordat.replica.status import ReplicaStatus, peer_view
 from konkordat.replica.sums import Sums
@@ -59,11 +60,7 @@ from konkordat.wire.messages import (
 FORGET_EVERY_MS: Final = 60_000  # how often old request marks are deleted
 # Our clock, or we, made a leap: nothing is forgotten until peers had time to tell whether the clock is right.
 LEAP_MS: Final = 10_000
-SERVE_BYTES_MAX: Final = 1 << 20  # a page, whatever was asked for
-SERVE_ROWS_MAX: Final = 512  # batches in a page
-STATES_BYTES_MAX: Final = 3 << 20  # of values in one message: below a frame with keys and stamps
 JOINING_BEHIND: Final = 500  # batches; under load some are always on their way
-PUSH_BYTES_MAX: Final = 512 << 10  # beyond this a commit is not pushed in one frame
 
 
 class Replica:
@@ -197,7 +194,7 @@ class Replica:
             self._frontier, self._heads, self._hlc = frontier, heads, made.hlc
             if forget:
                 self._forget_at_ms = now_ms + FORGET_EVERY_MS
-            self._push(made.bodies, now_ms)
+            self._effects += map(Broadcast, pushes(made.bodies, now_ms))
             self._effects.append(Committed(commit.feed(), commit.decided(), self._frontier))
         self._effects += made.answers(self._frontier)
         self._tell_notes()
@@ -278,18 +275,6 @@ class Replica:
         """The time by the slowest clock that we know of: what a wrong clock makes us forget cannot be had back."""
         return now_ms + min([0, *self._peers.clocks(now_ms).values()])
 
-    def _push(self, bodies: Sequence[bytes], now_ms: int) -> None:
-        group: list[bytes] = []
-        size = 0
-        for body in bodies:
-            if group and size + len(body) > PUSH_BYTES_MAX:
-                self._effects.append(Broadcast(Push(tuple(group), now_ms)))
-                group, size = [], 0
-            group.append(body)
-            size += len(body)
-        if group:
-            self._effects.append(Broadcast(Push(tuple(group), now_ms)))
-
     # Conversation ------------------------------------------------------------------------------
 
     def _converse(self, input_: Received, peer: NodeName, now_ms: int) -> None:
@@ -298,7 +283,7 @@ class Replica:
             case Heartbeat():
                 self._heard(peer, message, now_ms)
             case Pull():
-                self._serve(peer, message)
+                self._send(peer, page_for(message, self._store, self._frontier))
             case Page():
                 # Merged above. What is still missing is pulled at the end of this handling.
                 self._exchange.answered(peer, message, self._frontier, now_ms)
@@ -338,23 +323,6 @@ class Replica:
             self._journal("error", "digest_mismatch", peer=name, ours=ours, theirs=theirs)
             self._send(name, ask)
 
-    def _serve(self, peer: NodeName, pull: Pull) -> None:
-        """A page of what the peer lacks, each origin in sequence."""
-        room = min(pull.bytes_max, SERVE_BYTES_MAX)
-        rows = SERVE_ROWS_MAX
-        bodies: list[bytes] = []
-        more = False
-        for origin, after in pull.wants:
-            if room <= 0 or rows <= 0:
-                more = True
-                break
-            page = self._store.batches(origin, after, rows, room)
-            bodies += [row.body for row in page]
-            room -= sum(len(row.body) for row in page)
-            rows -= len(page)
-            more = more or (bool(page) and page[-1].seq < self._frontier.get(origin, 0))
-        self._send(peer, Page(pull.id, tuple(bodies), more))
-
     def _compare(self, peer: NodeName, message: Compare) -> None:
         if self._comparison.drives(peer, message.id):
             step = self._comparison.proceed(peer, message, self._frontier, self._store)
@@ -365,18 +333,10 @@ class Replica:
                 self._send(peer, answer)
 
     def _tell_states(self, peer: NodeName, message: Fetch) -> None:
-        """The records asked for, as many as fit; the next comparison finds the others."""
-        room = STATES_BYTES_MAX
-        records = []
-        for _key, record in sorted(self._store.load(message.keys[:FETCH_MAX]).items()):
-            size = sum(len(r.value) + 128 for r in record.fields.values())
-            if size > STATES_BYTES_MAX:
-                name = "/".join(record.key)
-                self._journal("error", "record_too_large_to_repair", peer=peer, key=name)
-            elif size <= room:
-                room -= size
-                records.append(record)
-        self._send(peer, States(message.id, self._frontier, tuple(records)))
+        found = states_of(message.keys, self._store)
+        for key in found.too_large:
+            self._journal("error", "record_too_large_to_repair", peer=peer, key="/".join(key))
+        self._send(peer, States(message.id, self._frontier, found.records))
 
     def _repair(self, peer: NodeName, message: States, now_ms: int) -> None:
         """Join a peer's states of records that differ at equal frontiers. No change is made by it: only bookkeeping had
