@@ -70,6 +70,21 @@ def test_ids_tell_apart_events_kinds_and_names() -> None:
     assert len(made) == 12
 
 
+def test_a_room_that_moved_to_another_venue_is_another_room() -> None:
+    """The seat of its venue decides about a room. Under one id at two venues two would."""
+    programme = sample()
+    renamed = {venue.name: f"{venue.name} (neu)" for venue in programme.venues}
+    moved = structs.replace(
+        programme,
+        venues=tuple([structs.replace(v, name=renamed[v.name]) for v in programme.venues]),
+        rooms=tuple([structs.replace(r, venue=renamed[r.venue]) for r in programme.rooms]),
+    )
+    before, after = (stored(plan_import(each)) for each in (programme, moved))
+    for kind, stays in (("rooms", False), ("venues", False), ("sessions", True)):
+        ids, now = ({record["id"] for record in made[kind]} for made in (before, after))
+        assert (ids == now) if stays else ids.isdisjoint(now)
+
+
 def test_an_id_is_a_uuid_of_version_7_with_the_time_of_the_first_day() -> None:
     made = derived_id("2027-06-01", "forum", "session", "9025")
     assert re.search(UUID7_PATTERN, made)

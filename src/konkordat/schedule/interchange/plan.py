@@ -106,7 +106,7 @@ def plan_import(programme: Programme, region: str | None = None) -> ImportPlan:
     return _Planner(programme, region).plan()
 
 
-def derived_id(start_date: str, event_slug: str, kind: Kind, external_id: str) -> str:
+def derived_id(start_date: str, event_slug: str, kind: Kind, *names: str) -> str:
     """A UUIDv7 whose time is the event's first day and whose rest is a hash of what it names.
 
     Records of one event lie together in the store, as time-ordered ids do.
@@ -114,7 +114,7 @@ def derived_id(start_date: str, event_slug: str, kind: Kind, external_id: str) -
     first = datetime.combine(date.fromisoformat(start_date), datetime.min.time(), tzinfo=UTC)
     time_ms = max(int(first.timestamp() * 1000), 0)
     hasher = hashlib.blake2b(digest_size=10)
-    for part in (event_slug, kind, external_id):
+    for part in (event_slug, kind, *names):
         # With its length before it, no part can run into the next.
         raw = part.encode()
         hasher.update(len(raw).to_bytes(4, "big") + raw)
@@ -135,7 +135,8 @@ class _Planner:
         self.language = self.event.language or _commonest_language(programme.sessions)
         self.event_id = self._id("event", self.event.slug)
         self.venue_ids = {v.name: self._id("venue", v.name) for v in programme.venues}
-        self.room_ids = {r.name: self._id("room", r.name) for r in programme.rooms}
+        # With its venue: a room elsewhere is another room, and its venue's seat decides there.
+        self.room_ids = {r.name: self._id("room", r.venue, r.name) for r in programme.rooms}
         self.speakers = {s.external_id: s for s in programme.speakers}
 
     def plan(self) -> ImportPlan:
@@ -151,8 +152,8 @@ class _Planner:
         )
         return ImportPlan(self.event_id, operations, self._report(placed))
 
-    def _id(self, kind: Kind, external_id: str) -> str:
-        return derived_id(self.event.start_date, self.event.slug, kind, external_id)
+    def _id(self, kind: Kind, *names: str) -> str:
+        return derived_id(self.event.start_date, self.event.slug, kind, *names)
 
     def _in_order(self) -> tuple[list[tuple[ProgrammeSession, Interval]], list[ProgrammeSession]]:
         """Sessions with their time, by start and then as in the file; and those without."""
