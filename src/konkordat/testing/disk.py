@@ -7,18 +7,22 @@ of its last sync after a power loss, or as of long ago when somebody puts an old
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Final, NoReturn, Protocol
 
+from konkordat.kernel.hlc import Hlc
 from konkordat.kernel.ids import NodeName, Origin, make_origin
 from konkordat.kernel.policy import Policies
 from konkordat.store.memory import Data, MemoryReader, MemoryStore
 from konkordat.store.port import Store, StoreWriteError, WriteSet
-from konkordat.store.replay import Replay
+from konkordat.store.replay import Replay, Replayed
 from konkordat.testing.clock import START_MS
 from konkordat.testing.oracle import opened
 
 Watcher = Callable[[WriteSet], None]
 FailureWatcher = Callable[[str], None]
+# What logs make, by all of their rows but for when these arrived.
+Replays = dict[tuple[tuple[Origin, int, bytes, Hlc, Hlc, bytes], ...], Replayed]
 ENTROPY_BYTES: Final = 5
 REPLAY: Final = Replay(opened, Policies())
 
@@ -57,6 +61,22 @@ class SimulatedStore(MemoryStore):
         super().commit(write)
 
 
+class Content(MemoryStore):
+    """What is on a disk. Most disks of a run have the same log in the end, which is replayed once for all of them."""
+
+    def __init__(self, data: Data, replays: Replays) -> None:
+        super().__init__(data, REPLAY)
+        self._replays = replays
+
+    def replayed(self) -> Replayed:
+        logs = [log for _, log in sorted(self.data.log.items())]
+        rows = [(r.origin, r.seq, r.hash, r.first_hlc, r.last_hlc, r.body) for r in chain(*logs)]
+        log = tuple(rows)
+        if log not in self._replays:
+            self._replays[log] = super().replayed()
+        return self._replays[log]
+
+
 class MemoryDisk:
     """The disk of one node. At most one process uses it."""
 
@@ -69,6 +89,7 @@ class MemoryDisk:
         self.watcher: Watcher | None = None  # told of each commit, once it is durable
         self.failure_watcher: FailureWatcher | None = None  # told when a commit fails, and how
         self.fails_with = ""  # what becomes of the next commit
+        self.replays: Replays = {}  # shared by the disks of a run
         self._lives = 0
         self._store: Applies | None = None  # of the latest process
         self._data: Data | None = None  # None: to be made from the commits
@@ -84,10 +105,14 @@ class MemoryDisk:
 
     def content(self) -> Store:
         """What is on the disk, to be looked at."""
-        return MemoryStore(self.data(), REPLAY)
+        return Content(self.data(), self.replays)
 
     def frontier(self) -> dict[Origin, int]:
         return MemoryReader(self.data()).frontier()
+
+    def release(self) -> None:
+        """Nobody uses it any more."""
+        self.watcher = self.failure_watcher = self._store = None
 
     def data(self) -> Data:
         if self._data is None:

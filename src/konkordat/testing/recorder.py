@@ -15,6 +15,7 @@ from konkordat.kernel.ids import NodeName, Origin
 from konkordat.replica.admission import PENDING_BYTES_MAX
 from konkordat.store.port import PAGE_ROWS_MAX, Store, WriteSet
 from konkordat.testing import history as past
+from konkordat.testing.disk import Replays
 from konkordat.testing.process import INBOX_MESSAGES_MAX, Process
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ class Recorder:
         self._cluster = cluster
         self._frontiers: dict[str, dict[Origin, int]] = {}
         self._roots: dict[str, Summary] = {}
+        self._replays: Replays = {}
         self._wishes: deque[tuple[NodeName, Claim]] = deque(maxlen=WISHES_KEPT)
 
     def watch(self, process: Process) -> None:
         """From now on, every commit of this node is written down."""
         process.disk.watcher = lambda write: self._wrote(process, write)
         process.disk.failure_watcher = lambda how: self._failed(process, how)
+        process.disk.replays = self._replays
 
     def started(self, process: Process) -> None:
         assert process.store is not None
@@ -58,21 +61,21 @@ class Recorder:
         self._cluster.history.append(past.DiskFailed(now, process.name, how))
 
     def _wrote(self, process: Process, write: WriteSet) -> None:
-        frontier = dict(self._frontiers[process.name])
+        name, cluster = process.name, self._cluster
+        frontier = dict(self._frontiers[name])
         batches = []
         for row in write.log:
             frontier[row.origin] = row.seq
             batches.append(past.LoggedBatch(row.origin, row.seq, row.hash, row.last_hlc))
-        root = self._roots[process.name]
+        root = self._roots[name]
         for made in write.records:
             root = root.minus(made.before).plus(made.after)
-        self._frontiers[process.name], self._roots[process.name] = frontier, root
-        cluster = self._cluster
+        self._frontiers[name], self._roots[name] = frontier, root
         self._asked_apart(process, write)
         cluster.history.append(
             past.Wrote(
                 cluster.timeline.now_us,
-                process.name,
+                name,
                 process.now_ms(),
                 write.hlc,
                 tuple(batches),
@@ -84,8 +87,8 @@ class Recorder:
                 self._capacities(write),
             )
         )
-        told = " ".join(f"{b.origin}:{b.seq}" for b in batches)
-        cluster.log.line(process.name, f"commits {told} digest {root.text()}")
+        told = " ".join([f"{b.origin}:{b.seq}" for b in batches])
+        cluster.log.line(name, f"commits {told} digest {root.text()}")
 
     def _capacities(self, write: WriteSet) -> dict[Resource, int]:
         domain = self._cluster.domain
@@ -95,7 +98,8 @@ class Recorder:
     def _asked_apart(self, process: Process, write: WriteSet) -> None:
         """Note wishes for a place that another node, which cannot be reached, was just asked for too."""
         own = process.disk.origin
-        for claim in [d.claim for d in write.claims]:
+        for decided in write.claims:
+            claim = decided.claim
             if claim.stamp.origin != own or not claim.quantity or claim.stamp.hlc < write.hlc:
                 continue
             for name, other in self._wishes:

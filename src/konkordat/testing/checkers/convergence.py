@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from konkordat.kernel.digest import Summary
 from konkordat.kernel.frontier import Frontier
@@ -22,7 +23,13 @@ from konkordat.testing.history import (
 from konkordat.testing.oracle import decisions_of, entries_of, records_of, root_of
 
 NAME = "I1"
-Made = dict[RecordKey, Record]
+
+
+class Made(NamedTuple):
+    """What a log makes."""
+
+    records: dict[RecordKey, Record]
+    root: Summary
 
 
 def check(history: History, domain: Domain) -> list[Violation]:
@@ -42,7 +49,8 @@ def _made(finals: Iterable[Final]) -> dict[tuple[FinalBatch, ...], Made]:
     made: dict[tuple[FinalBatch, ...], Made] = {}
     for final in finals:
         if final.batches not in made:
-            made[final.batches] = records_of(entries_of(final.batches))
+            records = records_of(entries_of(final.batches))
+            made[final.batches] = Made(records, root_of(records))
     return made
 
 
@@ -67,19 +75,24 @@ def _state(frontier: Frontier) -> frozenset[tuple[Origin, int]]:
 
 
 def _unlike_oracle(final: Final, expected: Made) -> Iterable[str]:
-    for key in sorted(expected.keys() | final.records.keys()):
-        if expected.get(key) != final.records.get(key):
-            found = final.records.get(key)
-            yield f"{final.node} has {found} for {key}, its log makes {expected.get(key)}"
-    if root_of(expected) != final.root:
+    if expected.records != final.records:
+        yield from _other_records(final, expected.records)
+    if expected.root != final.root:
         yield f"the digest of {final.node} is not that of its records"
     for complaint in final.complaints:
         yield f"the store of {final.node} finds: {complaint}"
 
 
+def _other_records(final: Final, expected: Mapping[RecordKey, Record]) -> Iterable[str]:
+    for key in sorted(expected.keys() | final.records.keys()):
+        if expected.get(key) != final.records.get(key):
+            found = final.records.get(key)
+            yield f"{final.node} has {found} for {key}, its log makes {expected.get(key)}"
+
+
 def _decided_unlike(final: Final, expected: Made, domain: Domain) -> Iterable[str]:
     decided = {id: (str(d.state), frozenset(d.against)) for id, d in final.claims.items()}
-    wanted = decisions_of(expected, domain)
+    wanted = decisions_of(expected.records, domain)
     for id in sorted(wanted.keys() | decided.keys()):
         if wanted.get(id) != decided.get(id):
             yield f"{final.node} decided {id} as {decided.get(id)}, its log makes {wanted.get(id)}"

@@ -28,7 +28,8 @@ def check(history: History) -> list[Violation]:
 
 
 def _lost(history: History, finals: list[Final]) -> Iterable[str]:
-    logged = {final.node: stamps_of(final.batches) for final in finals}
+    made = {batches: stamps_of(batches) for batches in {final.batches for final in finals}}
+    logged = {final.node: made[final.batches] for final in finals}
     changed = [h for h in history if isinstance(h, DiskChanged)]
     rehearsed = {h.cause for h in history if isinstance(h, Asked) and h.kind == "rehearse"}
     for told in history:

@@ -39,8 +39,8 @@ def check(history: History) -> list[Violation]:
     asked = {h.cause: h for h in history if isinstance(h, Asked)}
     finals = [h for h in history if isinstance(h, Final)]
     found: dict[str, None] = {}
-    for final in finals:
-        for effects in _effects(entries_of(final.batches)).values():
+    for batches in {final.batches: None for final in finals}:
+        for effects in _effects(entries_of(batches)).values():
             found.update(dict.fromkeys(_repeated(effects, frontiers, asked)))
     return [Violation(NAME, what) for what in found]
 
