@@ -20,6 +20,7 @@ from konkordat.store.port import RecordWrite, Store, WriteSet
 from konkordat.testing import history as past
 from konkordat.testing.disk import MemoryDisk
 from konkordat.testing.domain import trial_tenant
+from konkordat.testing.frames import Frames
 from konkordat.testing.network import Network
 from konkordat.testing.options import NODES, Options
 from konkordat.testing.process import Process
@@ -73,6 +74,7 @@ class Cluster:
         self.network = Network(
             self.names, self.timeline, self._source.fork("network"), self._deliver
         )
+        self.frames = Frames()
         self.recorder = Recorder(self)
         self.processes = {
             name: Process(disk(name), self, self._source.fork(f"process/{name}"))

@@ -39,6 +39,7 @@ from konkordat.replica.settings import TICK_MS, ReplicaSettings
 from konkordat.store.port import CorruptStoreError, Reader, Store, StoreWriteError
 from konkordat.testing.clock import SkewedClock
 from konkordat.testing.disk import MemoryDisk, PowerLost
+from konkordat.testing.frames import CLUSTER, Frames
 from konkordat.testing.network import Network
 from konkordat.testing.options import Options
 from konkordat.testing.randomness import Source
@@ -48,7 +49,6 @@ from konkordat.wire.codec import Codec
 from konkordat.wire.errors import WireError
 from konkordat.wire.messages import Message, Page
 
-CLUSTER: Final = "simulated"
 DRAIN_INPUTS_MAX: Final = 512  # as in production
 INBOX_MESSAGES_MAX: Final = 4_096
 COMMIT_US: Final = 500  # typical: a sync of an SSD
@@ -64,6 +64,7 @@ class World(Protocol):
 
     timeline: Timeline
     network: Network
+    frames: Frames
     log: Log
     seen: Counter[str]
     domain: Domain
@@ -188,7 +189,7 @@ class Process:
         if self.replica is None:
             return
         try:
-            decoded = self._codec.decode(frame)
+            decoded = self._world.frames.read(frame)
         except WireError as error:
             self._world.seen["frame refused"] += 1
             self._world.log.line(self.name, f"refused a frame of {sender}: {error}")
