@@ -74,7 +74,9 @@ def run(
     if agreed:
         _read_at_last(cluster, clients, source)
     cluster.recorder.finish()
-    return _result(cluster)
+    result = _result(cluster)
+    cluster.dissolve()
+    return result
 
 
 def _go_wrong(cluster: Cluster, clients: list[Client], source: Source) -> None:
