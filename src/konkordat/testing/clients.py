@@ -42,6 +42,10 @@ class Request(msgspec.Struct):
     tries: int = 0
     first_node: str = ""
     done: bool = False
+    text: str = ""  # what distinguishes its body
+
+    def __post_init__(self) -> None:
+        self.text = repr(self.body)
 
 
 class Client:
@@ -149,7 +153,7 @@ class Client:
                 "rehearse" if request.dry_run else request.kind,
                 request.keys,
                 f"{self.name}/{request.request}" if request.request else "",
-                repr(request.body),
+                request.text,
             )
         )
 
@@ -174,7 +178,7 @@ class Client:
         if not request.request:
             return None
         key = self._cluster.request_key(self.tenant, self.name, request.request)
-        return RequestMark(digest16(key), digest16(repr(request.body)))
+        return RequestMark(digest16(key), digest16(request.text))
 
     def _reaches(self, process: Process) -> bool:
         """Clients' requests get lost too, and a dead node or one that is kept from clients takes none."""

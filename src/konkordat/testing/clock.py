@@ -46,6 +46,7 @@ class SkewedClock:
         """What the process is told; true time must not go back between calls."""
         passed = true_ms - self._told_at_ms
         assert passed >= 0
-        self._told_half_ms = max(2 * self.machine_ms(true_ms), self._told_half_ms + passed)
+        machine, slow = 2 * (true_ms + self.offset_ms), self._told_half_ms + passed
+        self._told_half_ms = told = machine if machine > slow else slow
         self._told_at_ms = true_ms
-        return self._told_half_ms // 2
+        return told // 2

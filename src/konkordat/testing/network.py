@@ -84,17 +84,16 @@ class Network:
 
     def _carry(self, line: Line, frame: bytes) -> None:
         conditions, source = line.conditions, self._source
-        if source.chance(conditions.loss):
+        if conditions.loss and source.chance(conditions.loss):
             self.counts["lost"] += 1
             return
-        copies = 1
-        if source.chance(conditions.duplicate):
-            self.counts["repeated"] += 1
-            copies = 2
-        if source.chance(conditions.damage):
+        twice = bool(conditions.duplicate) and source.chance(conditions.duplicate)
+        if conditions.damage and source.chance(conditions.damage):
             self.counts["damaged"] += 1
             frame = damaged(frame, source)
-        for _ in range(copies):
+        self._plan(line, frame)
+        if twice:
+            self.counts["repeated"] += 1
             self._plan(line, frame)
 
     def _plan(self, line: Line, frame: bytes) -> None:
@@ -104,12 +103,13 @@ class Network:
             busy = len(frame) * 1_000_000 // conditions.bytes_per_s
             line.free_us = max(line.free_us, now) + busy
             at += line.free_us - now
-        if not conditions.reorder:
-            at = max(at, line.last_us)
-        elif at < line.last_us:
+        if at >= line.last_us:
+            line.last_us = at
+        elif conditions.reorder:
             self.counts["reordered"] += 1
-        line.last_us = max(at, line.last_us)
-        self._agenda.at(at, self._arrive, line, frame, line.connection)
+        else:
+            at = line.last_us
+        self._agenda.after(at - now, self._arrive, line, frame, line.connection)
 
     def _arrive(self, line: Line, frame: bytes, connection: int) -> None:
         if connection == line.connection:

@@ -4,6 +4,7 @@ change in how often one draws does not disturb the others."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import log
 from random import Random
 from typing import TypeVar
 
@@ -38,4 +39,4 @@ class Source(Random):
 
     def delay_us(self, typical_us: int) -> int:
         """A waiting time with a long tail: never below a third of the typical one, sometimes many times it."""
-        return typical_us // 3 + int(self.expovariate(1.5 / typical_us))
+        return typical_us // 3 + int(-log(1.0 - self.random()) / (1.5 / typical_us))

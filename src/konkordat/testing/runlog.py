@@ -16,7 +16,7 @@ class Log:
     """Lines go to the hash, to the tail that is kept, and to `show` where somebody watches."""
 
     def __init__(self, timeline: Timeline, show: Callable[[str], None] | None = None) -> None:
-        self._agenda = timeline
+        self._agenda, self._start_us = timeline, timeline.start_us
         self._show = show
         self._hash = hashlib.blake2b(digest_size=16)
         self.lines = 0
@@ -24,8 +24,7 @@ class Log:
 
     def line(self, who: str, what: str) -> None:
         """One event: when, by whom, what."""
-        timeline = self._agenda
-        text = f"{timeline.now_us - timeline.start_us:>12} {who:<9} {what}"
+        text = f"{self._agenda.now_us - self._start_us:>12} {who:<9} {what}"
         self._hash.update(text.encode() + b"\n")
         self.lines += 1
         self.tail.append(text)
