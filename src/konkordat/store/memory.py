@@ -265,40 +265,46 @@ class MemoryStore(MemoryReader):
     # Check -------------------------------------------------------------------------------------
 
     def check(self) -> list[str]:
-        data = self._data
-        replayed = self.replayed()
-        findings = list(replayed.findings)
-        if data.hlc < replayed.last_hlc:
-            findings.append("the clock is behind the log")
+        replayed = replay_of(self._data, self._replay)
         if self._replay is None:
-            return [*findings, NOT_REPLAYED]
-        records = {key: row.record for key, row in data.records.items()}
-        history = {row for rows in data.history.values() for row in rows}
-        if records != replayed.records:
-            findings += [
-                f"record {'/'.join(key)} is not what its changes make"
-                for key in sorted(records.keys() | replayed.records.keys())
-                if records.get(key) != replayed.records.get(key)
-            ]
-        findings += [
-            f"history {row} is not as the log has it" for row in history ^ replayed.history
-        ]
-        findings += [
-            f"answer {row.mark.key_hash.hex()} is not as the log has it"
-            for row in data.answers.values()
-            if replayed.marks.get((row.origin, row.seq, row.position)) != row.mark
-        ]
-        return findings
-
-    def replayed(self) -> Replayed:
-        """What the log makes by itself."""
-        replayed = Replayed(self._replay)
-        for rows in self._data.log.values():
-            replayed.feed(rows)
-        return replayed
+            return [*_log_findings(self._data, replayed), NOT_REPLAYED]
+        return findings_in(self._data, replayed)
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+
+def replay_of(data: Data, replay: Replay | None) -> Replayed:
+    """What a log makes by itself."""
+    replayed = Replayed(replay)
+    for rows in data.log.values():
+        replayed.feed(rows)
+    return replayed
+
+
+def findings_in(data: Data, replayed: Replayed) -> list[str]:
+    """Where the data are not what their log makes."""
+    records = {key: row.record for key, row in data.records.items()}
+    history = {row for rows in data.history.values() for row in rows}
+    findings = _log_findings(data, replayed)
+    if records != replayed.records:
+        findings += [
+            f"record {'/'.join(key)} is not what its changes make"
+            for key in sorted(records.keys() | replayed.records.keys())
+            if records.get(key) != replayed.records.get(key)
+        ]
+    findings += [f"history {row} is not as the log has it" for row in history ^ replayed.history]
+    findings += [
+        f"answer {row.mark.key_hash.hex()} is not as the log has it"
+        for row in data.answers.values()
+        if replayed.marks.get((row.origin, row.seq, row.position)) != row.mark
+    ]
+    return findings
+
+
+def _log_findings(data: Data, replayed: Replayed) -> list[str]:
+    behind = ["the clock is behind the log"] if data.hlc < replayed.last_hlc else []
+    return [*replayed.findings, *behind]
 
 
 def open_memory(

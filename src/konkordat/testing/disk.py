@@ -10,11 +10,12 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Final, NoReturn, Protocol
 
+from konkordat.kernel.digest import EVERYTHING, KeyRange, Summary
 from konkordat.kernel.hlc import Hlc
-from konkordat.kernel.ids import NodeName, Origin, make_origin
+from konkordat.kernel.ids import NodeName, Origin, RecordKey, make_origin
 from konkordat.kernel.policy import Policies
-from konkordat.store.memory import Data, MemoryReader, MemoryStore
-from konkordat.store.port import Store, StoreWriteError, WriteSet
+from konkordat.store.memory import Data, MemoryReader, MemoryStore, findings_in, replay_of
+from konkordat.store.port import Reader, Store, StoreWriteError, WriteSet
 from konkordat.store.replay import Replay, Replayed
 from konkordat.testing.clock import START_MS
 from konkordat.testing.oracle import opened
@@ -61,20 +62,38 @@ class SimulatedStore(MemoryStore):
         super().commit(write)
 
 
-class Content(MemoryStore):
-    """What is on a disk. Most disks of a run have the same log in the end, which is replayed once for all of them."""
+class Content(Reader, Protocol):
+    """What is on a disk, to be looked at."""
+
+    def check(self) -> list[str]:
+        """As of a store."""
+
+
+class MemoryContent(MemoryReader):
+    """Looked at once, and not while it changes: what covers all records is computed once.
+
+    Most disks of a run have the same log in the end, which is replayed once for all of them.
+    """
 
     def __init__(self, data: Data, replays: Replays) -> None:
-        super().__init__(data, REPLAY)
+        super().__init__(data)
         self._replays = replays
+        self._all: list[tuple[RecordKey, Summary]] | None = None
 
-    def replayed(self) -> Replayed:
-        logs = [log for _, log in sorted(self.data.log.items())]
+    def check(self) -> list[str]:
+        logs = [log for _, log in sorted(self._data.log.items())]
         rows = [(r.origin, r.seq, r.hash, r.first_hlc, r.last_hlc, r.body) for r in chain(*logs)]
         log = tuple(rows)
         if log not in self._replays:
-            self._replays[log] = super().replayed()
-        return self._replays[log]
+            self._replays[log] = replay_of(self._data, REPLAY)
+        return findings_in(self._data, self._replays[log])
+
+    def _prints(self, range_: KeyRange) -> list[tuple[RecordKey, Summary]]:
+        if range_ != EVERYTHING:
+            return super()._prints(range_)
+        if self._all is None:
+            self._all = super()._prints(range_)
+        return self._all
 
 
 class MemoryDisk:
@@ -103,16 +122,19 @@ class MemoryDisk:
         self._store = store
         return store
 
-    def content(self) -> Store:
-        """What is on the disk, to be looked at."""
-        return Content(self.data(), self.replays)
+    def content(self) -> Content:
+        return MemoryContent(self.data(), self.replays)
 
     def frontier(self) -> dict[Origin, int]:
         return MemoryReader(self.data()).frontier()
 
     def release(self) -> None:
-        """Nobody uses it any more."""
+        """Nobody uses it any more. What is on it goes at once, though stores of dead processes still refer to it."""
         self.watcher = self.failure_watcher = self._store = None
+        self.commits.clear()
+        if self._data is not None:
+            for table in (self._data.log, self._data.records, self._data.history):
+                table.clear()
 
     def data(self) -> Data:
         if self._data is None:

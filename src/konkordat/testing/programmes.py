@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +25,7 @@ SPEAKERS: Final = 4
 HOURS: Final = 8  # of the one day for which all sessions fight
 ZONE: Final = "Europe/Zurich"
 STATES: Final = ("draft", "submitted", "accepted", "confirmed", "cancelled")
+UIDS_KEPT: Final = 1_024  # of the few things that all are about
 ON_CONFLICT: Final = ("fail", "fail", "tentative", "without_slot")
 
 
@@ -221,6 +223,7 @@ def _attendee(source: Source) -> str:
     return uid(f"attendee-{source.randrange(ATTENDEES)}")
 
 
+@lru_cache(UIDS_KEPT)
 def uid(name: str) -> str:
     """A UUIDv7 for a name."""
     digits = digest16(name).hex()

@@ -7,13 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from konkordat.kernel.change import NO_HASH, batch_hash
-from konkordat.kernel.ids import NodeName
+from konkordat.kernel.hlc import Stamp
+from konkordat.kernel.ids import NodeName, RecordKey
 from konkordat.testing.checkers.verdict import Violation
 from konkordat.testing.history import Entry, Final, History
 from konkordat.testing.oracle import entries_of, opened
 from konkordat.wire.errors import WireError
 
 NAME = "I4"
+
+Applied = Mapping[RecordKey, tuple[Stamp, ...]]  # where each record was written, latest first
 
 
 def check(history: History) -> list[Violation]:
@@ -23,7 +26,8 @@ def check(history: History) -> list[Violation]:
     if broken:
         return [Violation(NAME, what) for what in broken]
     trails = {final.node: entries_of(final.batches) for final in finals}
-    found = [what for final in finals for what in _miscounted(final, trails[final.node])]
+    logged = {batches: _applied_by(entries_of(batches)) for batches in {f.batches for f in finals}}
+    found = [what for final in finals for what in _miscounted(final, logged[final.batches])]
     return [Violation(NAME, what) for what in (*found, *_different(finals, trails))]
 
 
@@ -64,9 +68,22 @@ def chain_faults(final: Final) -> Iterable[str]:
             yield f"{final.node} says it has {origin} up to {seq}, its log ends at {seqs.get(origin, 0)}"
 
 
-def _miscounted(final: Final, trail: Sequence[Entry]) -> Iterable[str]:
-    applied = Counter((key, stamp) for key, stamps in final.history.items() for stamp in stamps)
-    logged = Counter((entry.key, entry.stamp) for entry in trail)
+def _applied_by(trail: Iterable[Entry]) -> Applied:
+    """The history of each record as the trail has it."""
+    history: dict[RecordKey, list[Stamp]] = {}
+    for entry in trail:
+        history.setdefault(entry.key, []).append(entry.stamp)
+    return {key: tuple(sorted(stamps, reverse=True)) for key, stamps in history.items()}
+
+
+def _counted(history: Applied) -> Counter[tuple[RecordKey, Stamp]]:
+    return Counter((key, stamp) for key, stamps in history.items() for stamp in stamps)
+
+
+def _miscounted(final: Final, trail: Applied) -> Iterable[str]:
+    if final.history == trail:
+        return
+    applied, logged = _counted(final.history), _counted(trail)
     for key, stamp in sorted((applied - logged) + (logged - applied)):
         times = applied[key, stamp], logged[key, stamp]
         yield f"{final.node} applied {stamp} to {key} {times[0]} times and logged it {times[1]} times"

@@ -6,10 +6,10 @@ The one excuse is a disk that was lost or replaced while it alone had the write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from konkordat.kernel.hlc import Stamp
-from konkordat.kernel.ids import NodeName, node_of
+from konkordat.kernel.ids import node_of
 from konkordat.testing.checkers.verdict import Violation
 from konkordat.testing.history import Asked, DiskChanged, Entry, Final, History, Told
 from konkordat.testing.oracle import entries_of, stamps_of
@@ -22,14 +22,14 @@ OF_ROSTERS = (ANY_CHANGE.tenant, ANY_CHANGE.collection)
 def check(history: History) -> list[Violation]:
     """Acknowledged against logged, for every node that is there in the end."""
     finals = [h for h in history if isinstance(h, Final)]
-    trails = {final.node: entries_of(final.batches) for final in finals}
-    lost = _lost(history, finals)
-    return [Violation(NAME, what) for what in (*lost, *_phantoms(history, trails))]
+    return [
+        Violation(NAME, what) for what in (*_lost(history, finals), *_phantoms(history, finals))
+    ]
 
 
 def _lost(history: History, finals: list[Final]) -> Iterable[str]:
-    made = {batches: stamps_of(batches) for batches in {final.batches for final in finals}}
-    logged = {final.node: made[final.batches] for final in finals}
+    stamps = {batches: stamps_of(batches) for batches in {final.batches for final in finals}}
+    logged = {final.node: stamps[final.batches] for final in finals}
     changed = [h for h in history if isinstance(h, DiskChanged)]
     rehearsed = {h.cause for h in history if isinstance(h, Asked) and h.kind == "rehearse"}
     for told in history:
@@ -55,17 +55,22 @@ def excused(told: Told, stamp: Stamp, changed: list[DiskChanged]) -> bool:
     )
 
 
-def _phantoms(history: History, trails: Mapping[NodeName, Sequence[Entry]]) -> Iterable[str]:
+def _phantoms(history: History, finals: list[Final]) -> Iterable[str]:
     asked: dict[str, set[object]] = {}
     for happening in history:
         if isinstance(happening, Asked):
             asked.setdefault(happening.cause, set()).update(happening.keys)
-    for node, trail in trails.items():
-        for entry in trail:
-            if entry.key.tenant == SYSTEM and entry.actor == f"node:{node_of(entry.stamp.origin)}":
-                continue  # what nodes say of seats is their own
-            key = (
-                ANY_CHANGE if (entry.key.tenant, entry.key.collection) == OF_ROSTERS else entry.key
-            )
-            if key not in asked.get(entry.cause, ()):
-                yield f"{node} has {entry.key} written by {entry.cause}, which nobody asked for"
+    unasked = {
+        batches: [entry for entry in entries_of(batches) if not _was_asked(entry, asked)]
+        for batches in {final.batches for final in finals}
+    }
+    for final in finals:
+        for entry in unasked[final.batches]:
+            yield f"{final.node} has {entry.key} written by {entry.cause}, which nobody asked for"
+
+
+def _was_asked(entry: Entry, asked: Mapping[str, set[object]]) -> bool:
+    key = entry.key
+    if key.tenant == SYSTEM and entry.actor == f"node:{node_of(entry.stamp.origin)}":
+        return True  # what nodes say of seats is their own
+    return (ANY_CHANGE if key[:2] == OF_ROSTERS else key) in asked.get(entry.cause, ())
