@@ -138,10 +138,11 @@ class TrialWorkload:
         """As much as a transaction may hold in number or in bytes, or a little more."""
         count, size = source.choice(((500, 300), (60, 3_000), (3, 600_000), (501, 1), (4, 800_000)))
         filler = source.randbytes(min(size, 2_000)).hex() * max(1, size // 4_000)
+        title = f"{writer.value()} {filler[:size]}"
         parts = [
             Put(
                 record_key(writer.tenant, ITEMS, f"bulk-{number % 60}-{number // 60}"),
-                {"title": f"{writer.value()} {filler[:size]}"},
+                {"title": title},
             )
             for number in range(count)
         ]
