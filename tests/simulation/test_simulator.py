@@ -9,20 +9,28 @@ from pathlib import Path
 
 import pytest
 
+from konkordat.kernel.digest import EMPTY
 from konkordat.kernel.hlc import Hlc
-from konkordat.kernel.ids import NodeName
+from konkordat.kernel.ids import NodeName, make_origin
 from konkordat.store.port import StoreWriteError, WriteSet
 from konkordat.testing.clock import START_MS, SkewedClock
-from konkordat.testing.disk import MemoryDisk, PowerLost
+from konkordat.testing.disk import MemoryDisk, PowerLost, Replays
+from konkordat.testing.domain import Put, item
 from konkordat.testing.files import SqliteDisk
+from konkordat.testing.frames import CLUSTER, FRAMES_KEPT, Frames
 from konkordat.testing.network import Network, damaged
 from konkordat.testing.options import PROFILES, drawn
 from konkordat.testing.randomness import Source
 from konkordat.testing.sim import run
 from konkordat.testing.timeline import Timeline
+from konkordat.testing.workbench import Workbench
+from konkordat.wire.codec import Codec
+from konkordat.wire.errors import WireError
+from konkordat.wire.messages import Heartbeat
 from support.effort import share_of
 
 ZURICH, BERN, BASEL = NodeName("zurich"), NodeName("bern"), NodeName("basel")
+ORIGIN = make_origin(ZURICH, START_MS, bytes(5))
 
 
 # One seed, one run ------------------------------------------------------------------------------
@@ -288,6 +296,65 @@ def test_a_disk_belongs_to_the_latest_process() -> None:
     disk.open()
     with pytest.raises(StoreWriteError):
         old.commit(WriteSet(Hlc(1)))
+
+
+def test_disks_with_one_log_share_its_replay_and_nothing_else() -> None:
+    table = Workbench("zurich", "bern")
+    table.write("zurich", Put(item("a"), {"title": "one"}))
+    table.settle()
+    disks = [node.disk for node in table.nodes.values()]
+    replays: Replays = {}
+    for disk in disks:
+        assert isinstance(disk, MemoryDisk)
+        disk.replays = replays
+        assert disk.content().check() == []
+    assert len(replays) == 1
+    spoilt = disks[1]
+    assert isinstance(spoilt, MemoryDisk)
+    spoilt.data().records.popitem()
+    assert [what.partition(" ")[0] for what in spoilt.content().check()] == ["record"]
+    assert len(replays) == 1
+
+
+# Frames -----------------------------------------------------------------------------------------
+
+
+def beat(now_ms: int = START_MS) -> bytes:
+    told = Heartbeat(ORIGIN, {ORIGIN: 3}, EMPTY, now_ms, Hlc(1), 1)
+    return Codec(CLUSTER, ZURICH).encode(told)
+
+
+def heard(frames: Frames, frame: bytes) -> Heartbeat:
+    read = frames.read(frame)
+    assert read is not None
+    assert read[0] == ZURICH
+    assert isinstance(read[1], Heartbeat)
+    return read[1]
+
+
+def test_what_several_nodes_heard_is_each_ones_own() -> None:
+    frames = Frames()
+    for told in [heard(frames, beat()) for _ in range(2)]:
+        assert told.frontier == {ORIGIN: 3}
+        assert isinstance(told.frontier, dict)
+        told.frontier[ORIGIN] = 4
+    assert heard(frames, beat()).frontier == {ORIGIN: 3}
+
+
+def test_a_frame_that_was_damaged_is_refused_though_others_got_it_whole() -> None:
+    frames = Frames()
+    heard(frames, beat())
+    for _ in range(2):
+        with pytest.raises(WireError):
+            frames.read(damaged(beat(), Source("damage")))
+    assert heard(frames, beat()).now_ms == START_MS
+
+
+def test_what_was_read_is_forgotten_in_time() -> None:
+    frames = Frames()
+    for number in range(2 * FRAMES_KEPT):
+        assert heard(frames, beat(START_MS + number)).now_ms == START_MS + number
+    assert len(frames._kept) <= FRAMES_KEPT
 
 
 # Stores -----------------------------------------------------------------------------------------
