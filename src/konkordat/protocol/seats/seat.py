@@ -251,7 +251,7 @@ class Seat:
         return told
 
     def _is_final(self, at: Position) -> bool:
-        upto = self.final_upto()
-        if upto is not None and at.key.term < upto.term:
+        if at.seq <= self.final_of(self.history.terms[at.key]):
             return True
-        return at.seq <= self.final_of(self.history.terms[at.key])
+        upto = self.final_upto()
+        return upto is not None and at.key.term < upto.term
