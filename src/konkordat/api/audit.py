@@ -19,8 +19,9 @@ from konkordat.api.answers import StreamedAnswer, streamed
 from konkordat.api.call import Call
 from konkordat.api.docs import CONSISTENCY, Doc, Field, Reply
 from konkordat.api.front import Route
+from konkordat.api.placed import instant
 from konkordat.api.problems import invalid
-from konkordat.api.views import instant, readable
+from konkordat.api.views import readable
 from konkordat.kernel.change import Change, Transaction
 from konkordat.kernel.frontier import token as frontier_token
 from konkordat.kernel.hlc import Hlc, hlc_at, ms_of

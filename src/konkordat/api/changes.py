@@ -245,6 +245,6 @@ def _span(claim: Claim) -> Span:
     return Span(claim.resource, claim.start_ms, claim.until_ms)
 
 
-def decided_sessions(claims: Iterable[DecidedClaim]) -> set[RecordKey]:
-    """The sessions whose place was decided in a commit."""
-    return {d.claim.id.owner for d in claims if d.claim.quantity}
+def decided_owners(claims: Iterable[DecidedClaim]) -> dict[RecordKey, None]:
+    """The records of which a commit decided a claim."""
+    return dict.fromkeys([d.claim.id.owner for d in claims if d.claim.quantity])

@@ -15,10 +15,11 @@ from konkordat.api.call import Call
 from konkordat.api.consistency import is_really_missing
 from konkordat.api.docs import CONSISTENCY, CURSOR, LIMIT, Doc, Reply
 from konkordat.api.front import Route
+from konkordat.api.placed import instant
 from konkordat.api.problems import Problem
 from konkordat.api.settings import PAGE_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
 from konkordat.api.tokens import bad_token
-from konkordat.api.views import instant, readable
+from konkordat.api.views import readable
 from konkordat.kernel.change import Batch, Change, Transaction
 from konkordat.kernel.hlc import Hlc, Stamp, ms_of
 from konkordat.kernel.ids import Origin, node_of, record_key, valid_record_id

@@ -11,14 +11,14 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from konkordat.api.changes import Touched, changes_since, decided_sessions, notes_of
+from konkordat.api.changes import Touched, changes_since, decided_owners, notes_of
 from konkordat.api.frames import Frames
 from konkordat.api.gate import FeedGap, NodeStopped, Overloaded
 from konkordat.api.notes import Note, note_of, told
 from konkordat.api.outbox import Outbox
 from konkordat.api.problems import Problem
 from konkordat.api.tokens import Filter
-from konkordat.api.views import CLAIMANTS
+from konkordat.api.undecided import Undecided
 from konkordat.kernel.frontier import covers
 from konkordat.kernel.frontier import token as frontier_token
 from konkordat.kernel.ids import Origin, RecordKey
@@ -127,6 +127,7 @@ class Hub:
         self._followers: dict[str, set[Follower]] = {}  # by tenant
         self._lines: dict[Line, None] = {}
         self._per_credential: dict[str, int] = {}
+        self._undecided = Undecided()
 
     # Lines -------------------------------------------------------------------------------------
 
@@ -200,6 +201,7 @@ class Hub:
             try:
                 async with self._front.gate.feed() as feed:
                     self._front.keyring.forget_all()
+                    self._undecided.forget()
                     async for committed in feed:
                         self._publish(committed)
                 return
@@ -219,6 +221,10 @@ class Hub:
 
     def _publish(self, committed: Committed) -> None:
         self._heed_keys(committed)
+        if not self._followers:
+            self._undecided.forget()
+            return
+        self._undecided.take(committed)
         text = ""
         for tenant, followers in list(self._followers.items()):
             notes = self._notes(committed, tenant)
@@ -263,18 +269,15 @@ class Hub:
                 known.groups.update(entry.groups)
                 known.stamps.add(entry.stamp)
                 records[entry.key] = entry.record
-        decided = {k for k in decided_sessions(committed.claims) if k.tenant == tenant}
-        reader = self._front.gate.reader()
-        if decided - records.keys():
-            records |= reader.load(decided - records.keys())
-        claimants = [key for key in records if key.collection in CLAIMANTS]
-        claims = reader.claims_of(claimants) if claimants else {}
+        decided = [key for key in decided_owners(committed.claims) if key.tenant == tenant]
+        states = self._undecided.states(committed, records, decided, self._front.gate.reader())
         notes = []
-        for key, record in records.items():
+        for key, state in states.items():
             known = touched.get(key, Touched(set(), set()))
             decision = {QUANTITY if key.collection == REGISTRATIONS else SLOT}
             groups = known.groups | decision if key in decided else known.groups
-            note = note_of(record, groups, known.is_birth(record), claims.get(key, ()))
+            is_birth = known.is_birth(state.record)
+            note = note_of(state.record, groups, is_birth, state.claims, state.version)
             if note is not None:
                 notes.append(note)
         return notes

@@ -18,10 +18,10 @@ from konkordat.api.consistency import is_really_missing
 from konkordat.api.decoding import decode
 from konkordat.api.docs import CONSISTENCY, CURSOR, LIMIT, Doc, Reply
 from konkordat.api.front import Method, Route
+from konkordat.api.placed import instant
 from konkordat.api.problems import Problem, invalid
 from konkordat.api.settings import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
 from konkordat.api.tokens import Cursor, cursor_text, parse_cursor
-from konkordat.api.views import instant
 from konkordat.api.writing import refused
 from konkordat.kernel.hlc import ms_of
 from konkordat.kernel.ids import Group, RecordId, RecordKey, Tenant

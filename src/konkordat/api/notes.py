@@ -51,15 +51,22 @@ class Note(msgspec.Struct, frozen=True):
 
 
 def note_of(
-    record: Record, groups: Iterable[str], is_new: bool, claims: Sequence[DecidedClaim]
+    record: Record,
+    groups: Iterable[str],
+    is_new: bool,
+    claims: Sequence[DecidedClaim],
+    plain: str = "",
 ) -> Note | None:
-    """The note of a record in its present state; None for what is not part of the schedule."""
+    """The note of a record in its present state; None for what is not part of the schedule.
+
+    `plain` is the version of the record alone, for callers that have it already.
+    """
     form = FORMS.get(record.key.collection)
     if form is None:
         return None
     key = record.key
     fields = frozenset([group.partition(".")[0] for group in groups])
-    shown = version(record, claims)
+    shown = version(record, claims, plain)
     about = (
         b'"type":"' + form.type.encode() + b'","id":' + _encode(key.id)
         + b',"version":"' + shown.encode() + b'"'

@@ -5,6 +5,7 @@ while a move is undecided or was denied. Times are the session's own; what a roo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,8 @@ from konkordat.schedule.slots import HELD_PART, SLOT_PART, Candidate, Place, pla
 from konkordat.schedule.times import MINUTE_MS, Interval, local_text, to_local, utc_text, zone
 
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
+# The times of one import share a few milliseconds, and sessions begin and end together.
+instant: Final = lru_cache(maxsize=8_192)(utc_text)
 # In these states a slot has not the place it asks for; it may have another (`held`).
 WITHOUT_PLACE: Final = frozenset({ClaimState.DISPLACED, ClaimState.RELEASED, ClaimState.EXPIRED})
 
@@ -61,7 +64,7 @@ def _shown(name: str, record: Record, decided: DecidedClaim, wish: Candidate | N
 
 
 def _times(interval: Interval) -> str:
-    return f'"start":"{utc_text(interval.start_ms)}","end":"{utc_text(interval.until_ms)}"'
+    return f'"start":"{instant(interval.start_ms)}","end":"{instant(interval.until_ms)}"'
 
 
 def place_of(record: Record, claim: Claim) -> Candidate | None:

@@ -14,10 +14,11 @@ from konkordat.api.call import Call
 from konkordat.api.decoding import decode
 from konkordat.api.docs import CURSOR, LIMIT, Doc, Field, Reply
 from konkordat.api.front import Method, Route
+from konkordat.api.placed import instant
 from konkordat.api.problems import Problem, invalid
 from konkordat.api.settings import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
 from konkordat.api.tokens import Cursor, cursor_text, parse_cursor
-from konkordat.api.views import FORMS, instant
+from konkordat.api.views import FORMS
 from konkordat.api.writing import refused
 from konkordat.kernel.claim import ClaimId, ClaimState
 from konkordat.kernel.ids import NodeName, Origin, RecordKey, node_of, record_key, valid_name

@@ -56,6 +56,9 @@ HEARTBEAT_S: Final = (
 )
 HELLO_S_MAX: Final = 10.0  # from the opening to `hello`
 SEND_S_MAX: Final = 60.0  # a reader that does not take one message in so long is gone
+PROLONG_S: Final = (
+    1.0  # a timeout a message would cost more than most messages; none gets less by more than this
+)
 SUBSCRIPTIONS_MAX: Final = 32  # of one connection
 WRITES_MAX: Final = 64  # being carried out for one connection; beyond, its messages wait unread
 PROTOCOL_ERROR: Final = 4400
@@ -99,12 +102,16 @@ class Stream:
 
     async def _send(self) -> None:
         """Send what waits until the line ends; then its last words."""
-        line = self._line
+        line, now_s = self._line, asyncio.get_running_loop().time
         try:
             while frames := await line.outbox.get():
-                for frame in frames:
-                    async with asyncio.timeout(SEND_S_MAX):
+                prolong_s = now_s() + PROLONG_S
+                async with asyncio.timeout(SEND_S_MAX) as limit:
+                    for frame in frames:
                         await self._socket.send_text(frame)
+                        if now_s() > prolong_s:
+                            limit.reschedule(now_s() + SEND_S_MAX)
+                            prolong_s = now_s() + PROLONG_S
             if line.outbox.is_full and line.farewell is None:
                 self._front.counts.gaps.inc()
                 line.end(

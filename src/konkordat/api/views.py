@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from konkordat.api.outcomes import OUTCOMES, outcome_of
-from konkordat.api.placed import claim_of, outcome, own_times, with_outcome
+from konkordat.api.placed import claim_of, instant, outcome, own_times, with_outcome
 from konkordat.kernel.claim import Claim, ClaimState, DecidedClaim
 from konkordat.kernel.hlc import ms_of
 from konkordat.kernel.ids import RecordKey, node_of
@@ -22,14 +21,11 @@ from konkordat.kernel.record import Record
 from konkordat.schedule.commands import etag
 from konkordat.schedule.registry import COLLECTIONS, CollectionSpec, FieldKind, FieldSpec
 from konkordat.schedule.slots import SLOT_PART, plan_of
-from konkordat.schedule.times import utc_text
 
 NULL: Final = b"null"
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 _skim: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _decode: Final = msgspec.json.Decoder().decode
-# The times of one import share a few milliseconds.
-instant: Final = lru_cache(maxsize=4_096)(utc_text)
 
 
 class Form:
@@ -127,10 +123,15 @@ def readable(value: bytes) -> bytes:
 # Claims -------------------------------------------------------------------------------------------
 
 
-def version(record: Record, claims: Sequence[DecidedClaim] = ()) -> str:
+def plain_version(record: Record) -> str:
+    """The record's own part of its version."""
+    return etag(record)[1:-1]
+
+
+def version(record: Record, claims: Sequence[DecidedClaim] = (), plain: str = "") -> str:
     """The version that clients see, and the ETag without its quotes: what the record is, and what became of its slot,
-    since others can change that."""
-    base = etag(record)[1:-1]
+    since others can change that. `plain` is the record's own part, for callers that have it already."""
+    base = plain or plain_version(record)
     shown = _outcome(record, claims) if claims else None
     if shown is None:
         return base

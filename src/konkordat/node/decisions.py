@@ -67,11 +67,18 @@ class Decisions:
         """A commit that reads already see: some may have waited for it."""
         if not self._waiting:
             return
-        owners = {decided.claim.id.owner for decided in committed.claims}
+        for decided in committed.claims:
+            if not is_open(decided):
+                self._settled(decided.claim.id)
         # A record that was deleted or given another place claims otherwise: nothing is told of the claim that was.
-        owners.update(entry.key for entry in committed.entries)
-        for waiter in {w for owner in owners for w in self._waiting.get(owner, ())}:
-            self._look(waiter)
+        for id in committed.gone:
+            self._settled(id)
+
+    def _settled(self, id: ClaimId) -> None:
+        for waiter in self._waiting.get(id.owner, ()):
+            waiter.open.discard(id)
+            if not waiter.open and not waiter.decided.done():
+                waiter.decided.set_result(True)
 
     def end(self) -> list[asyncio.Future[bool]]:
         """The node stops: those who wait, to be told."""

@@ -234,8 +234,8 @@ class NodeGate:
         metrics.commit_changes.observe(len(committed.entries))
         stamps = [entry.stamp for entry in committed.entries]
         local = sum([1 for stamp in stamps if stamp.origin == own])
-        metrics.changes.labels("local").inc(local)
-        metrics.changes.labels("remote").inc(len(committed.entries) - local)
+        metrics.changes_local.inc(local)
+        metrics.changes_remote.inc(len(committed.entries) - local)
         now_ms = self._clock.now_ms()
         # The last of each origin stands for what came with it.
         for stamp in {stamp.origin: stamp for stamp in stamps}.values():

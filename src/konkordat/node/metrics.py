@@ -40,12 +40,13 @@ class NodeMetrics:
         PlatformCollector(registry=self.registry)
         registry = self.registry
         self.commits = Counter("konkordat_commits", "Transactions made durable.", registry=registry)
-        self.changes = Counter(
+        changes = Counter(
             "konkordat_changes_applied",
             "Changes that took effect here, by where they were made.",
             ["source"],
             registry=registry,
         )
+        self.changes_local, self.changes_remote = changes.labels("local"), changes.labels("remote")
         self.commit_changes = Histogram(
             "konkordat_commit_changes",
             "Changes per commit: how far writes share one sync of the disk.",

@@ -298,6 +298,14 @@ class ClaimBook:
     def gone(self) -> list[ClaimId]:
         return list(self._gone)
 
+    def whole(self, keys: Iterable[RecordKey]) -> dict[RecordKey, tuple[DecidedClaim, ...]]:
+        """The same as a store's `claims_of` after this commit, of those for which nothing must be read."""
+        return {
+            key: tuple(sorted(self._present(key), key=lambda d: d.claim.id.part))
+            for key in keys
+            if key in self._stored
+        }
+
     def of(self, keys: Iterable[RecordKey]) -> dict[RecordKey, list[DecidedClaim]]:
         """What these records claim, as this commit leaves it."""
         wanted = list(dict.fromkeys(keys))

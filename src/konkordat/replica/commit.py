@@ -5,12 +5,12 @@ Load first, then merge in memory, then one transaction. Nothing here is visible 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from konkordat.kernel.change import Change, RequestMark, SealedBatch, Transaction
-from konkordat.kernel.claim import Claim, DecidedClaim, Resource
+from konkordat.kernel.claim import Claim, Resource
 from konkordat.kernel.digest import EMPTY, Summary, summary_of
 from konkordat.kernel.hlc import Hlc, Stamp, ms_of
 from konkordat.kernel.ids import Collection, Origin, RecordKey, Tenant
@@ -19,7 +19,7 @@ from konkordat.kernel.policy import Policies
 from konkordat.kernel.record import Record
 from konkordat.replica.claims import ClaimBook
 from konkordat.replica.domain import Domain
-from konkordat.replica.messages import FeedEntry
+from konkordat.replica.messages import Committed, FeedEntry
 from konkordat.replica.sums import Sums
 from konkordat.store.port import (
     AnswerRow,
@@ -228,7 +228,25 @@ class Commit:
         )
         return write, taken, added
 
-    def feed(self) -> tuple[FeedEntry, ...]:
+    def committed(self, frontier: Mapping[Origin, int]) -> Committed:
+        """The feed's news of this commit, when it is durable."""
+        claims, gone = tuple(self.claims.changed()), tuple(self.claims.gone())
+        entries = self._entries()
+        told = {entry.key for entry in entries}
+        owners = dict.fromkeys([d.claim.id.owner for d in claims])
+        beside = [key for key in (owners | self._last) if key not in told]
+        known = [(key, self._last.get(key) or self._first.get(key)) for key in beside]
+        touched = owners | dict.fromkeys([e.key for e in entries]) | self._last
+        return Committed(
+            entries,
+            claims,
+            frontier,
+            gone,
+            {key: record for key, record in known if record is not None},
+            self.claims.whole(touched),
+        )
+
+    def _entries(self) -> tuple[FeedEntry, ...]:
         """What took effect, in order, with the records' states after the commit."""
         return tuple(
             [
@@ -245,10 +263,6 @@ class Commit:
                 for a in self._applied
             ]
         )
-
-    def decided(self) -> tuple[DecidedClaim, ...]:
-        """The claims that are new or decided otherwise."""
-        return tuple(self.claims.changed())
 
     def _known(self, key: RecordKey) -> Record:
         record = self._last.get(key) or self._first[key]

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from konkordat.kernel.change import RequestMark
-from konkordat.kernel.claim import DecidedClaim
+from konkordat.kernel.claim import ClaimId, DecidedClaim
 from konkordat.kernel.hlc import Stamp
 from konkordat.kernel.ids import NodeName, Origin, RecordKey
 from konkordat.kernel.record import Record
@@ -114,6 +114,12 @@ class Committed(msgspec.Struct, frozen=True):
     entries: tuple[FeedEntry, ...]
     claims: tuple[DecidedClaim, ...]  # claims whose decision changed, of whatever record
     frontier: Mapping[Origin, int]
+    gone: tuple[ClaimId, ...] = ()  # claims of which nothing is told any more
+    # What the commit knew anyway, so that those who tell of it need not read it again: records without an entry (a
+    # claim of theirs was decided, or they were repaired), and of records touched in any way all that the index has of
+    # their claims, by part. Both are as the commit leaves them. What is missing here must be read.
+    records: Mapping[RecordKey, Record] = {}
+    whole: Mapping[RecordKey, tuple[DecidedClaim, ...]] = {}
 
 
 class Journaled(msgspec.Struct, frozen=True):

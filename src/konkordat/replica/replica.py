@@ -26,7 +26,6 @@ from konkordat.replica.messages import (
     Beat,
     Broadcast,
     Command,
-    Committed,
     Effect,
     Input,
     Journaled,
@@ -195,7 +194,7 @@ class Replica:
             if forget:
                 self._forget_at_ms = now_ms + FORGET_EVERY_MS
             self._effects += map(Broadcast, pushes(made.bodies, now_ms))
-            self._effects.append(Committed(commit.feed(), commit.decided(), self._frontier))
+            self._effects.append(commit.committed(self._frontier))
         self._effects += made.answers(self._frontier)
         self._tell_notes()
         self._tell_seating(now_ms)
@@ -358,6 +357,7 @@ class Replica:
         self._store.commit(write)
         self._sums.forget()
         self._root = self._root.minus(taken).plus(added)
+        self._effects.append(commit.committed(self._frontier))
         names = ["/".join(k) for k in repaired[:8]]
         self._journal("warning", "records_repaired", peer=peer, count=len(repaired), keys=names)
 

@@ -192,8 +192,12 @@ def test_a_repaired_booking_is_decided_anew(pair: Workbench) -> None:
     key = booking("first")
     (record,) = pair["bern"].store.load([key]).values()
     plant(pair["bern"], msgspec.structs.replace(record, life=2, fields={}))
+    told = len(pair["zurich"].feed())
     pair.settle()
     assert states(pair["zurich"], "first", "second") == {"second": "confirmed"}
+    (news,) = pair["zurich"].feed()[told:]
+    assert [(d.claim.id.owner.id, d.state) for d in news.claims] == [("second", "confirmed")]
+    assert [id.owner for id in news.gone] == list(news.records) == [key]
 
 
 def test_a_claim_that_a_wrong_record_left_behind_goes_with_the_repair(pair: Workbench) -> None:
