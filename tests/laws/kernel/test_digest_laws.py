@@ -13,7 +13,7 @@ from konkordat.kernel.hlc import Stamp
 from konkordat.kernel.ids import record_key
 from konkordat.kernel.merge import lift
 from konkordat.kernel.record import Record
-from laws.kernel.strategies import records, stamped_changes
+from laws.kernel.strategies import record_from, stamped_changes
 from support.effort import share
 
 sums = st.integers(0, (1 << 128) - 1)
@@ -37,7 +37,7 @@ def tables(draw: st.DrawFn) -> list[Record]:
     made = []
     for id_ in ids:
         key = record_key("acme", "sessions", id_)
-        made.append(draw(records(draw(stamped_changes(max_size=3, key=key)))))
+        made.append(record_from(draw, draw(stamped_changes(max_size=3, key=key))))
     return made
 
 
@@ -69,7 +69,7 @@ def test_replacing_a_record_is_taking_the_old_away_and_adding_the_new(
     for record in table:
         total = total.plus(summary_of(record))
     at = data.draw(st.integers(0, len(table) - 1))
-    new = data.draw(records(data.draw(stamped_changes(max_size=3, key=table[at].key))))
+    new = record_from(data.draw, data.draw(stamped_changes(max_size=3, key=table[at].key)))
     kept_up = total.minus(summary_of(table[at])).plus(summary_of(new))
     anew = EMPTY
     for record in [*table[:at], new, *table[at + 1 :]]:
