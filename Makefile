@@ -17,6 +17,9 @@ JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PYTHON ?=
 export PYTHON
 
+# Tests and demos start hundreds of processes; where nothing may be kept, each would compile everything anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 BIN := .venv/bin
 # Who runs out of tests takes half of what another has before it, so that a long module holds nobody up.
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal

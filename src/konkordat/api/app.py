@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 import msgspec
 from litestar import Litestar
@@ -104,12 +105,23 @@ def all_routes(hub: Hub) -> list[Route]:
 
 
 def _self_description(routes: Sequence[Route], settings: ApiSettings) -> list[Route]:
-    """The OpenAPI document, the problems by code, and a page for people."""
-    described = document(routes, settings.release)
-    openapi_json = msgspec.json.encode(described)
+    """The OpenAPI document, the problems by code, and a page for people. Made when somebody first asks: it takes a
+    tenth of a second, and most nodes are never asked."""
+
+    @cache
+    def described() -> dict[str, Any]:
+        return document(routes, settings.release)
+
+    @cache
+    def openapi_json() -> bytes:
+        return msgspec.json.encode(described())
+
+    @cache
+    def page() -> bytes:
+        return docs_page(described())
 
     async def openapi(call: Call) -> Answer:
-        return answer(call, 200, openapi_json)
+        return answer(call, 200, openapi_json())
 
     async def problem(call: Call) -> Answer:
         entry = TABLE.get(call.params["code"])
@@ -126,11 +138,10 @@ def _self_description(routes: Sequence[Route], settings: ApiSettings) -> list[Ro
         Route(method="GET", path="/problems/{code:str}", run=problem, needs=None, doc=hidden),
     ]
     if settings.docs:
-        page = docs_page(described)
 
         async def docs(call: Call) -> Answer:
             call.policy = PAGE_POLICY
-            return answer(call, 200, page, media_type=HTML)
+            return answer(call, 200, page(), media_type=HTML)
 
         made.append(Route(method="GET", path="/docs", run=docs, needs=None, doc=hidden))
     return made
