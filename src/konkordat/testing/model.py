@@ -20,7 +20,7 @@ import gc
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -28,10 +28,12 @@ from konkordat.kernel.claim import ClaimState
 from konkordat.kernel.ids import node_of
 from konkordat.testing.seats.bugs import BUGS
 from konkordat.testing.seats.scopes import SCOPES, Scope, Start
-from konkordat.testing.seats.world import Facts, Fault, Heartbeat, Node, Nodes
+from konkordat.testing.seats.world import Facts, Fault, Heartbeat, Nodes
 
 STATES_IN_CI: Final = 400_000
 _FIRST, _SECOND = 1, 2  # bits of the claims
+_SWAPPED: Final = (0, _SECOND, _FIRST, _FIRST | _SECOND)
+Step = tuple[Any, ...]  # how it is told, and of whom: put together only for those on a way
 
 
 class Message(NamedTuple):
@@ -75,6 +77,12 @@ class World:
         self._is_cut = False  # only once the start is made
         self._messages: list[Message] = []
         self._message_numbers: dict[Message, int] = {}
+        self._names = [node_of(origin) for origin in scope.nodes]
+        self._overlap = scope.claims[0].overlaps(scope.claims[1])
+        # Of nodes by their numbers, since the same ones meet in very many states.
+        self._bits: dict[int, tuple[int, int]] = {}
+        self._offers: dict[tuple[int, int], dict[Step, int]] = {}
+        self._heartbeats: dict[tuple[int, int, tuple[bool, ...]], int | None] = {}
 
     def start(self) -> State:
         """Nobody has said anything; or the first node was elected and just opened term 1."""
@@ -115,76 +123,93 @@ class World:
     def _named(self, state: State, name: str) -> State:
         """The outcome of a step; where a planted bug made it needless, the state as it is."""
         steps = self.steps(state)
-        return next((after for step, after in steps if step.startswith(name)), state)
+        return next((after for step, after in steps if told(step).startswith(name)), state)
 
-    def steps(self, state: State) -> Iterator[tuple[str, State]]:
+    def steps(self, state: State) -> Iterator[tuple[Step, State]]:
         """Every step that may come next, with its outcome. Raises Fault for one that must not be possible."""
-        facts = [self.nodes.facts[number] for number in state.nodes]
         for me, number in enumerate(state.nodes):
-            name = node_of(self.scope.nodes[me])
+            name = self._names[me]
             for step, after in self.nodes.own_steps(number):
-                yield f"{name} {step}", self._with(state, me, after)
-            for origin, batch, seq in self._offered(me, [f.node for f in facts]):
-                after = self.nodes.receive(number, origin, batch)
-                label = f"{name} gets {node_of(self.scope.nodes[origin])}:{seq}"
+                yield ("{} {}", name, step), self._with(state, me, after)
+            for label, after in self._gets(me, state.nodes):
                 yield label, self._with(state, me, after)
             if state.crashes < self.scope.crashes_max:
                 after = self.nodes.crash(number)
                 if after != number:
                     crashed = self._with(state, me, after)
-                    yield f"{name} crashes", crashed._replace(crashes=state.crashes + 1)
+                    yield ("{} crashes", name), crashed._replace(crashes=state.crashes + 1)
         yield from self._send(state)
         yield from self._deliver(state)
 
-    def _offered(self, me: int, nodes: list[Node]) -> set[tuple[int, int, int]]:
-        """Next batches that some node has and `me` has not: whose log, which batch, its number."""
-        return {
-            (origin, log[len(mine)], len(mine) + 1)
-            for origin, mine in enumerate(nodes[me].logs)
-            if origin != me
-            for index, other in enumerate(nodes)
-            if self._connects(me, index)
-            if len(log := other.logs[origin]) > len(mine)
-        }
+    def _gets(self, me: int, nodes: tuple[int, ...]) -> Iterable[tuple[Step, int]]:
+        """Next batches that some node has and `me` has not, and what comes of each."""
+        offers: dict[Step, int] = {}
+        for index, other in enumerate(nodes):
+            if index != me and self._connects(me, index):
+                known = self._offers.get((nodes[me], other))
+                if known is None:
+                    known = self._offers[nodes[me], other] = dict(self._offered(nodes[me], other))
+                offers.update(known)
+        return offers.items()
+
+    def _offered(self, number: int, other: int) -> Iterator[tuple[Step, int]]:
+        """The same of one other node."""
+        mine, theirs = self.nodes.facts[number].node, self.nodes.facts[other].node
+        for origin, log in enumerate(mine.logs):
+            if origin != mine.me and len(theirs.logs[origin]) > len(log):
+                batch, seq = theirs.logs[origin][len(log)], len(log) + 1
+                # The batch is not told. But of two that differ (a planted bug) both may come.
+                step = ("{} gets {}:{}", self._names[mine.me], self._names[origin], seq, batch)
+                yield step, self.nodes.receive(number, origin, batch)
 
     def _connects(self, one: int, other: int) -> bool:
         return not self._is_cut or self.scope.connects(one, other)
 
-    def _send(self, state: State) -> Iterator[tuple[str, State]]:
-        """Heartbeats, to those whom they can tell something: a holder that waits for a point of its log to be final.
-        Of the frontier goes along what a holder looks at: logs of those that ever opened, and the sender's own."""
+    def _send(self, state: State) -> Iterator[tuple[Step, State]]:
+        """Heartbeats, to those whom they can tell something: a holder that waits for a point of its log to be final."""
         if len(state.in_flight) >= self.scope.in_flight_max:
             return
         facts = [self.nodes.facts[number] for number in state.nodes]
+        opened = tuple([f.has_opened for f in facts])
         for to, receiver in enumerate(facts):
             if receiver.awaits is None:
                 continue
-            for by, sender in enumerate(facts):
-                if by == to or sender.frontier[to] < receiver.awaits or not self._connects(to, by):
+            for by, number in enumerate(state.nodes):
+                if by == to or not self._connects(to, by):
                     continue
-                frontier = tuple(
-                    [
-                        seq if i == by or facts[i].has_opened else 0
-                        for i, seq in enumerate(sender.frontier)
-                    ]
-                )
-                message = self._message(Message(to, by, frontier))
-                if message not in state.in_flight and not _knows(receiver, by, frontier):
+                key = (state.nodes[to], number, opened)
+                if key not in self._heartbeats:
+                    self._heartbeats[key] = self._heartbeat(receiver, facts[by], opened)
+                message = self._heartbeats[key]
+                if message is not None and message not in state.in_flight:
                     in_flight = tuple(sorted((*state.in_flight, message)))
-                    label = f"{node_of(self.scope.nodes[by])} tells {node_of(self.scope.nodes[to])}"
-                    yield f"{label} {frontier}", state._replace(in_flight=in_flight)
+                    frontier = self._messages[message].frontier
+                    step = ("{} tells {} {}", self._names[by], self._names[to], frontier)
+                    yield step, state._replace(in_flight=in_flight)
 
-    def _deliver(self, state: State) -> Iterator[tuple[str, State]]:
+    def _heartbeat(self, receiver: Facts, sender: Facts, opened: tuple[bool, ...]) -> int | None:
+        """The number of what a node would tell another; None if that is nothing new. Of the frontier goes along what a
+        holder looks at: logs of those that ever opened, and the sender's own."""
+        assert receiver.awaits is not None
+        by, to = sender.node.me, receiver.node.me
+        if sender.frontier[to] < receiver.awaits:
+            return None
+        frontier = tuple(
+            [seq if i == by or opened[i] else 0 for i, seq in enumerate(sender.frontier)]
+        )
+        known = _knows(receiver, by, frontier)
+        return None if known else self._message(Message(to, by, frontier))
+
+    def _deliver(self, state: State) -> Iterator[tuple[Step, State]]:
         for message in state.in_flight:
             to, by, frontier = self._messages[message]
             after = self.nodes.acknowledge(state.nodes[to], by, frontier)
-            name = node_of(self.scope.nodes[to])
-            label = f"{name} hears {node_of(self.scope.nodes[by])} {frontier}"
+            names = self._names[to], self._names[by]
             delivered = self._with(state, to, after)
             if self.scope.delivers_twice and delivered != state:
-                yield f"{label}, not for the last time", delivered
+                yield ("{} hears {} {}, not for the last time", *names, frontier), delivered
             rest = tuple([m for m in delivered.in_flight if m != message])
-            yield label, delivered._replace(in_flight=rest)
+            yield ("{} hears {} {}", *names, frontier), delivered._replace(in_flight=rest)
 
     def _in_flight(self, state: State, me: int, number: int) -> tuple[int, ...]:
         """Without those that can tell their receiver nothing any more, whatever happens."""
@@ -208,36 +233,47 @@ class World:
     def _with(self, state: State, me: int, number: int) -> State:
         """The world after one node changed, and what it answers from then on."""
         nodes = (*state.nodes[:me], number, *state.nodes[me + 1 :])
-        first, second = self.nodes.facts[number].told
-        confirmed, displaced = state.confirmed, state.displaced
-        confirmed |= _bits(first, second, ClaimState.CONFIRMED)
-        displaced |= _bits(first, second, ClaimState.DISPLACED)
+        confirmed, displaced = self._told(number)
         in_flight = self._in_flight(state, me, number) if state.in_flight else ()
-        return State(nodes, in_flight, state.crashes, confirmed, displaced)
+        return State(
+            nodes,
+            in_flight,
+            state.crashes,
+            state.confirmed | confirmed,
+            state.displaced | displaced,
+        )
+
+    def _told(self, number: int) -> tuple[int, int]:
+        """What a node answers: the claims that it tells confirmed, and displaced."""
+        told = self._bits.get(number)
+        if told is None:
+            first, second = self.nodes.facts[number].told
+            told = self._bits[number] = (
+                _bits(first, second, ClaimState.CONFIRMED),
+                _bits(first, second, ClaimState.DISPLACED),
+            )
+        return told
 
     # Judging -------------------------------------------------------------------------------------
 
     def fault(self, state: State) -> str:
         """What is wrong with everything ever answered; empty if nothing is."""
-        x, y = self.scope.claims
         both = _FIRST | _SECOND
-        if x.overlaps(y):
+        if self._overlap:
             if state.confirmed == both and not self.scope.releases:
                 return "two overlapping claims were told confirmed"
         elif state.displaced:
             return "a claim was told displaced, and nothing overlaps it"
         if state.confirmed & state.displaced:
             return "a claim was told confirmed by one and displaced by another"
-        for number in state.nodes:
-            first, second = self.nodes.facts[number].told
-            if x.overlaps(y) and _bits(first, second, ClaimState.CONFIRMED) == both:
-                return "one node tells two overlapping claims confirmed"
+        if self._overlap and any(self._told(number)[0] == both for number in state.nodes):
+            return "one node tells two overlapping claims confirmed"
         return ""
 
     def seen(self, state: State) -> Iterable[str]:
         """What a proof must have met, not only have allowed."""
         facts = [self.nodes.facts[number] for number in state.nodes]
-        if sum(f.is_deciding for f in facts) > 1:
+        if sum([f.is_deciding for f in facts]) > 1:
             yield "an old and a new holder both deciding"
         if any(f.is_voided for f in facts):
             yield "a decision void beyond its cut-off"
@@ -259,12 +295,15 @@ class World:
         futures differ by the names too. (Nodes are not alike: rank decides between two candidates of a term.)"""
         if self.scope.releases:
             return state
+        nodes = tuple([self.nodes.mirrored(number) for number in state.nodes])
+        if nodes > state.nodes:
+            return state
         mirrored = State(
-            tuple(map(self.nodes.mirrored, state.nodes)),
+            nodes,
             state.in_flight,
             state.crashes,
-            _swapped(state.confirmed),
-            _swapped(state.displaced),
+            _SWAPPED[state.confirmed],
+            _SWAPPED[state.displaced],
         )
         return min(state, mirrored)
 
@@ -328,17 +367,19 @@ def _way(world: World, before: dict[State, State | None], end: State) -> tuple[s
     state, earlier = end, before[end]
     while earlier is not None:
         steps = world.steps(earlier)
-        names.append(next(name for name, after in steps if world.canonical(after) == state))
+        names.append(next(told(step) for step, after in steps if world.canonical(after) == state))
         state, earlier = earlier, before[earlier]
     return tuple(reversed(names))
 
 
+def told(step: Step) -> str:
+    """A step in words."""
+    words, *about = step
+    return str(words).format(*about)
+
+
 def _bits(first: ClaimState, second: ClaimState, state: ClaimState) -> int:
     return (_FIRST if first is state else 0) | (_SECOND if second is state else 0)
-
-
-def _swapped(bits: int) -> int:
-    return (bits & _FIRST) << 1 | (bits & _SECOND) >> 1
 
 
 # Command line --------------------------------------------------------------------------------------

@@ -184,13 +184,14 @@ class Nodes:
         node = self.facts[number].node
         scope = self.scope
         everybody = dict.fromkeys(scope.nodes, NOW_MS)
-        yield from self._commit("acts", node, lambda s: s.due(NOW_MS, {}))
         seats = self.machine(node)
         absent = seats.holder(SEAT) or next(o for o in scope.nodes if node_of(o) == scope.spec.home)
         heard = {o: ms for o, ms in everybody.items() if o != absent}
+        deciding = seats.deciding(SEAT)
+        yield from self._commit("acts", node, lambda s: s.due(NOW_MS, {}), seats)
         if scope.nodes[node.me] in scope.standers:
             yield from self._commit("loses patience", node, lambda s: s.due(NOW_MS, heard))
-        if seats.deciding(SEAT):
+        if deciding:
             for claim in scope.claims:
                 yield from self._commit(f"decides {claim.id.owner.id}", node, _deciding(claim))
             if scope.releases:
@@ -207,9 +208,14 @@ class Nodes:
         return after
 
     def _commit(
-        self, name: str, node: Node, work: Callable[[Seats], Iterable[Entry]]
+        self,
+        name: str,
+        node: Node,
+        work: Callable[[Seats], Iterable[Entry]],
+        seats: Seats | None = None,
     ) -> Iterable[tuple[str, int]]:
-        seats = self.machine(node)
+        """What comes of some work, by the node's machine if one is there already."""
+        seats = seats or self.machine(node)
         entries = tuple(work(seats))
         self.steps += 1
         if not entries or any(self._is_beyond(entry) for entry in entries):
