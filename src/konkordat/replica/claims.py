@@ -84,7 +84,7 @@ class ClaimBook:
         # Of these owners, all that the store has.
         self._stored: dict[RecordKey, Sequence[DecidedClaim]] = {}
         self._dirty: dict[Span, None] = {}  # where decisions must be looked at again
-        self._tally = Tally(self, store, Sums() if sums is None else sums)
+        self._tally = Tally(store, Sums() if sums is None else sums)
 
     def record_changed(self, old: Record | None, new: Record) -> None:
         """Book what a record's change does to its claims; `settle` then decides."""
@@ -206,7 +206,7 @@ class ClaimBook:
                 owner = claim.id.owner
                 largest[owner] = max(largest.get(owner, 0), claim.quantity)
             return sum(largest.values())
-        return self._tally.taken(span)
+        return self._tally.taken(span, self)
 
     def held(self, owners: Iterable[RecordKey]) -> list[Claim]:
         """The claims of these records that hold a place, or wait for it."""
@@ -216,7 +216,7 @@ class ClaimBook:
 
     def sums_after(self) -> dict[Span, int]:
         """What is taken when this commit is durable, of all that is kept in sums and that it changes."""
-        return self._tally.after() if self._by_seats else {}
+        return self._tally.after(self) if self._by_seats else {}
 
     def stood(self, owner: RecordKey) -> list[Claim]:
         """What of a known owner's claims was in the way of others before this commit."""

@@ -75,10 +75,10 @@ class Book(Protocol):
 
 
 class Tally:
-    """The sums during one commit: what is committed, and what the commit changes so far."""
+    """The sums during one commit: what is committed, and what the commit changes so far. It is part of the book that it
+    asks, so it is handed that and does not hold it: a commit in a circle would wait for the garbage collector."""
 
-    def __init__(self, book: Book, store: Reader, sums: Sums) -> None:
-        self._book = book
+    def __init__(self, store: Reader, sums: Sums) -> None:
         self._store = store
         self._sums = sums
         self._tally: dict[Resource, dict[Span, int]] = {}  # of what was asked about
@@ -90,19 +90,19 @@ class Tally:
         """Something of the owner's claims is otherwise. Counted when somebody asks."""
         self._uncounted[owner] = None
 
-    def taken(self, span: Span) -> int:
-        self._count()
+    def taken(self, span: Span, book: Book) -> int:
+        self._count(book)
         tally = self._tally.setdefault(span.resource, {})
         if span not in tally:
-            tally[span] = self._committed(span) + self._difference(span)
+            tally[span] = self._committed(span) + self._difference(span, book)
         return tally[span]
 
-    def after(self) -> dict[Span, int]:
+    def after(self, book: Book) -> dict[Span, int]:
         """All that is kept and that the commit changes, as it will be."""
         if not len(self._sums):
             return {}
-        self._count()
-        return {span: self.taken(span) for span in self._sums.among(self._changed_on)}
+        self._count(book)
+        return {span: self.taken(span, book) for span in self._sums.among(self._changed_on)}
 
     def _committed(self, span: Span) -> int:
         known = self._sums.get(span)
@@ -111,20 +111,20 @@ class Tally:
             self._sums.keep(span, known)
         return known
 
-    def _difference(self, span: Span) -> int:
+    def _difference(self, span: Span, book: Book) -> int:
         owners = self._changed_on.get(span.resource, ())
-        stood = self._book.stood
+        stood = book.stood
         return sum(share(self._counted[o], span) - share(stood(o), span) for o in owners)
 
-    def _count(self) -> None:
+    def _count(self, book: Book) -> None:
         """Bring the tally up to date with what changed since the last time."""
         owners, self._uncounted = self._uncounted, {}
-        self._book.know(owners)
+        book.know(owners)
         for owner in owners:
             before = self._counted.get(owner)
             if before is None:
-                before = self._book.stood(owner)
-            now = self._counted[owner] = self._book.stands(owner)
+                before = book.stood(owner)
+            now = self._counted[owner] = book.stands(owner)
             for resource in dict.fromkeys(claim.resource for claim in (*before, *now)):
                 self._changed_on.setdefault(resource, {})[owner] = None
                 tally = self._tally.get(resource, {})
