@@ -41,12 +41,16 @@ class Rulebook:
         self._look_up = look_up
         self._now_ms = now_ms
         self._overridden = overridden  # a reason was given for what may be overridden
+        self._sites: dict[str, rules.Values] = {}  # rooms and booths that were looked up
 
     def site(self, name: str) -> rules.Values:
         """The room or booth of that resource name."""
-        owner = capacity_owner(Resource(self._tenant, name))
-        assert owner is not None
-        return self._look_up(owner.collection, owner.id) or _NOTHING
+        found = self._sites.get(name)
+        if found is None:
+            owner = capacity_owner(Resource(self._tenant, name))
+            assert owner is not None
+            found = self._sites[name] = self._look_up(owner.collection, owner.id) or _NOTHING
+        return found
 
     def venue(self, name: str) -> str:
         """The id of a place's venue, whose seat decides there."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -42,6 +42,11 @@ from konkordat.schedule.times import (
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 Values = Mapping[Group, bytes]
+
+FRAMES_REMEMBERED: Final = 1_024
+_FRAME: Final = tuple(
+    map(Group, ("time_zone", "start_date", "end_date", "day_starts_at", "venues"))
+)
 
 
 class Found(NamedTuple):
@@ -118,20 +123,26 @@ def located(refusal: Refusal, operation: int) -> Refusal:
 
 def frame_of(event: Values) -> EventFrame | None:
     """The frame of an event; None where merges left too little to tell."""
-    found = zone(str(read(event, "time_zone")))
+    return _frame(*[event.get(group) for group in _FRAME])
+
+
+@lru_cache(FRAMES_REMEMBERED)
+def _frame(*said: bytes | None) -> EventFrame | None:
+    """The same from its groups. There are few events, and every slot is held against one."""
+    zone_name, start, end, starts_at, venues = (
+        None if raw is None else decoded(raw) for raw in said
+    )
+    found = zone(str(zone_name))
     try:
-        first = date.fromisoformat(str(read(event, "start_date")))
-        last = date.fromisoformat(str(read(event, "end_date")))
-        day_starts_at = str(read(event, "day_starts_at") or DAY_STARTS_AT)
+        first, last = date.fromisoformat(str(start)), date.fromisoformat(str(end))
+        day_starts_at = str(starts_at or DAY_STARTS_AT)
         time.fromisoformat(day_starts_at)
     except ValueError:
         return None
     if not isinstance(found, ZoneInfo):
         return None
-    venues = read(event, "venues")
-    return EventFrame(
-        found, first, last, day_starts_at, tuple(venues) if isinstance(venues, list) else ()
-    )
+    held_at = tuple(venues) if isinstance(venues, list) else ()
+    return EventFrame(found, first, last, day_starts_at, held_at)
 
 
 def within_event(interval: Interval, frame: EventFrame) -> bool:
