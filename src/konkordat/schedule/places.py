@@ -51,6 +51,7 @@ from konkordat.schedule.times import Interval, instant_ms, to_utc_ms, utc_text
 CONFLICTS_MAX: Final = 16  # claims named in one refusal
 EVENT: Final = Group("event")
 _NOTHING: Final[rules.Values] = {}
+_WHERE_AND_WHO: Final = frozenset({SLOT, STATE, EXPIRES_AT, SPEAKER_LIST})
 
 
 class Places:
@@ -75,7 +76,8 @@ class Places:
 
     def settle(self) -> Refusal | None:
         """Check everything of the command that gets a place; drop slots where that was asked for."""
-        placed = [d for d in self._drafts.values() if d.key.collection in PLACED]
+        drafts = self._drafts.values()
+        placed = [d for d in drafts if d.key.collection in PLACED and not _stays(d)]
         for draft in placed:
             self._sort(draft)
         for draft in placed:
@@ -382,6 +384,12 @@ def _of_occurrence(refusal: Refusal, draft: Draft) -> Refusal:
         return refusal
     extra = {**refusal.extra, "occurrence": draft.occurrence}
     return msgspec.structs.replace(refusal, extra=extra)
+
+
+def _stays(draft: Draft) -> bool:
+    """True of a record whose place, time and speakers the command does not write."""
+    was_there = draft.was_alive and draft.alive
+    return was_there and not draft.hold and draft.writes.keys().isdisjoint(_WHERE_AND_WHO)
 
 
 def _claimed(values: rules.Values) -> tuple[bytes, bytes] | None:
