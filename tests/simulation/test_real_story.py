@@ -61,8 +61,9 @@ def shown(record: Record) -> dict[str, Any]:
     }
 
 
-def looked(what: dict[str, Any], status: int = OK, frontier: Frontier | None = None) -> Look:
-    return Look(1, "c", "zurich", {}, KEY, status, what, frontier or {OF_ZURICH: 1})
+def looked(what: dict[str, Any], status: int = OK, token: Frontier | None = None) -> Look:
+    """The answer to a reader who had that token, by a node that has everything."""
+    return Look(1, "c", "zurich", token or {}, KEY, status, what, {OF_ZURICH: len(ALL)})
 
 
 def read_of(look: Look, *sealed: SealedBatch) -> Read:
@@ -99,6 +100,13 @@ def test_nothing_is_shown_of_a_record_before_it_is_made_and_after_it_is_gone() -
     before, after = looked({}, NOT_FOUND, {OF_BERN: 1}), looked({}, NOT_FOUND, {OF_ZURICH: 3})
     lives = [sight.life for look in (before, after) if (sight := read_of(look).sight)]
     assert lives == [0, 2]
+
+
+def test_nothing_is_shown_of_a_record_that_is_made_while_its_reader_is_answered() -> None:
+    """What the node has when it answers may be more than it showed."""
+    sight = read_of(looked({}, NOT_FOUND), FIRST).sight
+    assert sight is not None
+    assert sight.life == 0
 
 
 def test_nothing_shown_of_a_record_that_is_there_is_a_finding() -> None:

@@ -71,9 +71,10 @@ class Logs:
         raise NeverTrue(f"{look.client} was shown a state of {look.key} that nobody wrote")
 
     def _gone(self, look: Look) -> int:
-        """Of the lives after which there is nothing to show, the earliest that the reader's frontier allows."""
+        """Of the lives after which there is nothing to show, the earliest that the reader's token allows. What the node
+        had when it answered may be more than it showed: a commit may come in between."""
         entries = self.by_key.get(look.key, [])
-        there = [e.life for e in entries if e.seq <= look.frontier.get(e.stamp.origin, 0)]
+        there = [e.life for e in entries if e.seq <= look.token.get(e.stamp.origin, 0)]
         least = max(there, default=0)
         lives = {0} | {e.life for e in entries if e.life % 2 == 0}
         later = [life for life in lives if life >= least]
