@@ -61,9 +61,14 @@ def shown(record: Record) -> dict[str, Any]:
     }
 
 
-def looked(what: dict[str, Any], status: int = OK, token: Frontier | None = None) -> Look:
-    """The answer to a reader who had that token, by a node that has everything."""
-    return Look(1, "c", "zurich", token or {}, KEY, status, what, {OF_ZURICH: len(ALL)})
+def looked(
+    what: dict[str, Any],
+    status: int = OK,
+    token: Frontier | None = None,
+    frontier: Frontier | None = None,
+) -> Look:
+    """The answer to a reader who had that token, by a node that had that much when it answered."""
+    return Look(1, "c", "zurich", token or {}, KEY, status, what, frontier or {OF_ZURICH: 1})
 
 
 def read_of(look: Look, *sealed: SealedBatch) -> Read:
@@ -96,21 +101,26 @@ def test_a_read_of_what_the_log_never_made_is_a_finding(spoil: dict[str, str]) -
     assert [violation.checker for violation in found] == ["I2"]
 
 
-def test_nothing_is_shown_of_a_record_before_it_is_made_and_after_it_is_gone() -> None:
-    before, after = looked({}, NOT_FOUND, {OF_BERN: 1}), looked({}, NOT_FOUND, {OF_ZURICH: 3})
-    lives = [sight.life for look in (before, after) if (sight := read_of(look).sight)]
-    assert lives == [0, 2]
-
-
-def test_nothing_is_shown_of_a_record_that_is_made_while_its_reader_is_answered() -> None:
+@pytest.mark.parametrize(
+    ("had", "life"),
+    [({OF_BERN: 1}, 0), ({OF_ZURICH: 2}, 0), ({OF_ZURICH: 3}, 2)],
+    ids=["before it is made", "while it is made", "after it is gone"],
+)
+def test_nothing_is_shown_of_a_record(had: Frontier, life: int) -> None:
     """What the node has when it answers may be more than it showed."""
-    sight = read_of(looked({}, NOT_FOUND), FIRST).sight
+    sight = read_of(looked({}, NOT_FOUND, frontier=had)).sight
     assert sight is not None
-    assert sight.life == 0
+    assert sight.life == life
+
+
+def test_nothing_shown_of_a_record_is_what_came_of_it_after_what_the_reader_knew() -> None:
+    sight = read_of(looked({}, NOT_FOUND, {OF_ZURICH: 2}, {OF_ZURICH: 2})).sight
+    assert sight is not None
+    assert sight.life == 2
 
 
 def test_nothing_shown_of_a_record_that_is_there_is_a_finding() -> None:
-    look = looked({}, NOT_FOUND, {OF_ZURICH: 2})
+    look = looked({}, NOT_FOUND, {OF_ZURICH: 2}, {OF_ZURICH: 2})
     _, found = told_story([look], [final(ZURICH, FIRST, SECOND)])
     assert [violation.checker for violation in found] == ["I2"]
 

@@ -9,6 +9,7 @@ from typing import Final as Final_
 
 from konkordat.kernel import canonical
 from konkordat.kernel.digest import FINGERPRINT_BYTES, fingerprint
+from konkordat.kernel.frontier import Frontier
 from konkordat.kernel.hlc import Hlc, Stamp, ms_of
 from konkordat.kernel.ids import Group, NodeName, Origin, RecordKey, node_of
 from konkordat.kernel.policy import Register
@@ -71,16 +72,16 @@ class Logs:
         raise NeverTrue(f"{look.client} was shown a state of {look.key} that nobody wrote")
 
     def _gone(self, look: Look) -> int:
-        """Of the lives after which there is nothing to show, the earliest that the reader's token allows. What the node
-        had when it answered may be more than it showed: a commit may come in between."""
+        """Of the lives after which there is nothing to show, the latest that the node had when it answered; but none
+        before what the reader's token asks for. A commit may come between the look and the answer, so what the node had
+        may be more than it showed."""
         entries = self.by_key.get(look.key, [])
-        there = [e.life for e in entries if e.seq <= look.token.get(e.stamp.origin, 0)]
-        least = max(there, default=0)
-        lives = {0} | {e.life for e in entries if e.life % 2 == 0}
-        later = [life for life in lives if life >= least]
-        if not later:
+        least, known = _latest(entries, look.token), _latest(entries, look.frontier)
+        gone = sorted({0} | {e.life for e in entries if e.life % 2 == 0})
+        allowed = [life for life in gone if life >= least]
+        if not allowed:
             raise NeverTrue(f"{look.client} was shown nothing of {look.key}, which was never gone")
-        return min(later)
+        return max([life for life in allowed if life <= known], default=allowed[0])
 
     def _candidates(self, look: Look) -> Iterator[Record]:
         """Every state of the record that looks like what the reader was shown."""
@@ -103,6 +104,11 @@ class Logs:
                         if register is not None
                     }
                     yield Record(look.key, life, fields, first.stamp, last.stamp, last.actor)
+
+
+def _latest(entries: Iterable[Entry], frontier: Frontier) -> int:
+    """The latest life of a record that a frontier knows."""
+    return max((e.life for e in entries if e.seq <= frontier.get(e.stamp.origin, 0)), default=0)
 
 
 def _instant(entry: Entry) -> str:
