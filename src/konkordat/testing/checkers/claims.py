@@ -297,7 +297,8 @@ def _changed(history: History, told: Iterable[Telling], logs: Logs) -> Iterator[
     at_node: dict[tuple[NodeName, ClaimId], DecidedClaim] = {}
     changes = sorted(replaced, key=lambda change: change[1])
     for telling in told:
-        while changes and changes[0][1] <= telling.at_us:
+        # What was told in the same microsecond was told before: the node is down after it.
+        while changes and changes[0][1] < telling.at_us:
             node, _ = changes.pop(0)
             at_node = {key: d for key, d in at_node.items() if key[0] != node}
         decided = telling.decided
