@@ -68,6 +68,17 @@ def test_without_the_planted_bugs_the_same_runs_are_clean() -> None:
         assert run(options_for(bug, 0)).violations == (), bug.name
 
 
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(50_116, id="told in the microsecond in which the disk is lost"),
+        pytest.param(50_265, id="all nodes wait for a stamp from the future, so none decides"),
+    ],
+)
+def test_a_seed_that_a_judge_once_condemned_for_nothing_is_clean(seed: int) -> None:
+    assert run(drawn(seed)).violations == ()
+
+
 def test_a_node_that_was_cut_off_catches_up_with_a_backlog() -> None:
     result = run(drawn(1, nodes=3, profile="quiet", operations=30, backlog=3_000))
     assert result.violations == ()

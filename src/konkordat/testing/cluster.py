@@ -267,11 +267,7 @@ class Cluster:
                 self.history.append(past.Agreed(self.timeline.now_us))
                 self.log.line("cluster", "agrees")
                 return True
-            ahead_ms = self._stamped_ahead_ms()
-            if ahead_ms > WARP_OVER_MS:
-                self.log.line("cluster", f"waits {ahead_ms} ms for stamps that are ahead")
-                self.seen["waited for stamps from the future"] += 1
-                self.sleep(ahead_ms)
+            self._wait_for_stamps()
         why = self.disagreement()
         self.history.append(past.GaveUp(self.timeline.now_us, why))
         self.log.line("cluster", f"does not agree: {why}")
@@ -282,6 +278,7 @@ class Cluster:
         until = self.awake_us + self.options.deadline_ms * US_PER_MS
         last_us, commits = self.awake_us, 0
         while self.awake_us < until and self._undecided():
+            self._wait_for_stamps()  # until then nodes write nothing, and so decide nothing
             made = sum(len(process.disk.commits) for process in self.processes.values())
             if made != commits:
                 last_us, commits = self.awake_us, made
@@ -316,6 +313,14 @@ class Cluster:
         self.log.line("cluster", f"sleeps for {ms} ms")
         self.timeline.leap(ms * US_PER_MS)
         self.slept_us += ms * US_PER_MS
+
+    def _wait_for_stamps(self) -> None:
+        """Leap to where time has come up with the stamps that a wrong clock put far ahead."""
+        ahead_ms = self._stamped_ahead_ms()
+        if ahead_ms > WARP_OVER_MS:
+            self.log.line("cluster", f"waits {ahead_ms} ms for stamps that are ahead")
+            self.seen["waited for stamps from the future"] += 1
+            self.sleep(ahead_ms)
 
     def _stamped_ahead_ms(self) -> int:
         latest = [p.disk.commits[-1].hlc for p in self.processes.values() if p.disk.commits]
