@@ -42,6 +42,8 @@ REST_S_MAX: Final = 0.005
 # After a commit that nobody waits for, what peers send is let come together for this long, unless a client writes. Four
 # of five nodes do little else: at 300 bookings/s this saves each a sixth of its processor time.
 RECEIVING_REST_S: Final = 0.010
+# Not where somebody waited a moment ago: the next decision that a holder wants acknowledged would wait, too.
+AWAITED_S: Final = 1.0
 STOP_DRAINS_MAX: Final = 64  # at a stop, what waits is still carried out: several full inboxes
 
 
@@ -82,6 +84,7 @@ class Owner:
         self._ticked_at_s = 0.0
         self._rested_at_s = 0.0  # when the next commit may begin
         self._receives_at_s = 0.0  # when it may if no client writes
+        self._awaited_at_s = -AWAITED_S  # when somebody last waited for a commit
         self._thread = threading.Thread(target=self._run, name="owner", daemon=True)
 
     def start(self) -> None:
@@ -140,8 +143,10 @@ class Owner:
         if committed:
             ended = time.monotonic()
             self._rested_at_s = ended + min(ended - started, REST_S_MAX)
-            is_awaited = any(map(_is_awaited, effects))
-            self._receives_at_s = 0.0 if is_awaited else ended + RECEIVING_REST_S
+            if any(map(_is_awaited, effects)):
+                self._awaited_at_s, self._receives_at_s = ended, 0.0
+            elif ended - self._awaited_at_s > AWAITED_S:
+                self._receives_at_s = ended + RECEIVING_REST_S
         status = self._replica.status(now_ms) if ticks else None
         if answered or committed or journaled or status is not None:
             commands = sum(1 for i in inputs if isinstance(i, Command))
