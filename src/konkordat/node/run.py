@@ -207,7 +207,7 @@ def _settle_memory() -> None:
     gc.freeze()
     # A booking makes thousands of small objects and next to no cycles: looking for those less often is 5 % of the
     # processor time of a busy node (measured), and costs megabytes at most.
-    gc.set_threshold(10_000, 20, 50)
+    gc.set_threshold(100_000, 50, 100)
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ from konkordat.kernel.refusal import Refusal
 from konkordat.kernel.seat import SeatId, SeatSpec
 from konkordat.replica.domain import Records, View, Wanted, Writes
 from konkordat.schedule import claims, rules, seats, wishes
+from konkordat.schedule.afterwards import Afterwards
 from konkordat.schedule.commands import (
     NULL,
     WARNINGS_MAX,
@@ -127,11 +128,11 @@ class _Decision:
         self.view = view
         self.drafts: dict[RecordKey, Draft] = {}
         self.effects: list[Effect] = []
-        self.seen: dict[RecordKey, bool] = {}  # which records that are referred to are alive
+        self.after = Afterwards(command.tenant, view, self.drafts)
         self.series = Expansion(command, view, self.drafts)
-        self.places = Places(command, view, self.drafts)
-        self.registrations = Registrations(command, view, self.drafts)
-        self.people = People(view, self.drafts, self.places)
+        self.places = Places(command, view, self.drafts, self.after)
+        self.registrations = Registrations(view, self.drafts, self.after)
+        self.people = People(self.drafts, self.after, self.places)
         self.needs = Needs(view, self.drafts, self.places)
 
     def decide(self) -> Writes | Refusal:
@@ -202,7 +203,7 @@ class _Decision:
             if not draft.writes or draft.deletes:
                 continue
             for found in references(draft.spec, draft.values, draft.writes):
-                if self._is_there(_referred(self.command, found)):
+                if self.after.of(_referred(self.command, found)) is not None:
                     continue
                 refusal = Refusal(
                     "unknown_reference",
@@ -218,15 +219,6 @@ class _Decision:
         if not found.pointer.startswith("/slot/"):
             return False
         return self.places.drop(draft, refusal)
-
-    def _is_there(self, key: RecordKey) -> bool:
-        draft = self.drafts.get(key)
-        if draft is not None:
-            return draft.alive
-        if key not in self.seen:
-            record = self.view.record(key)
-            self.seen[key] = record is not None and record.alive
-        return self.seen[key]
 
     def _check_names(self) -> Refusal | None:
         """Whether a release has the name of another one of the event."""

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from konkordat.kernel.claim import Resource
-from konkordat.kernel.ids import Collection, Group, RecordId, RecordKey
-from konkordat.replica.domain import View
+from konkordat.kernel.ids import Group, RecordKey
 from konkordat.schedule import rules
+from konkordat.schedule.afterwards import Afterwards
 from konkordat.schedule.claims import (
     EVENT,
     EVENTS,
@@ -41,9 +41,11 @@ _TOUCHING: Final = frozenset({SLOT, SPEAKER_LIST, STATE})
 class People:
     """The speakers of one command's sessions. Asked once everything has its place."""
 
-    def __init__(self, view: View, drafts: Mapping[RecordKey, Draft], places: Places) -> None:
-        self._view = view
+    def __init__(
+        self, drafts: Mapping[RecordKey, Draft], after: Afterwards, places: Places
+    ) -> None:
         self._drafts = drafts
+        self._after = after
         self._places = places
 
     def warnings(self) -> Iterator[WriteWarning]:
@@ -62,7 +64,7 @@ class People:
     def _unavailable(
         self, draft: Draft, interval: Interval, speaker: str, pointer: str
     ) -> Iterator[WriteWarning]:
-        values = self._values(draft.key, SPEAKERS, speaker)
+        values = self._after.values(SPEAKERS, speaker) or {}
         if not is_available(interval, values):
             detail = f"Speaker {speaker} cannot come at that time."
             id = draft.key.id
@@ -75,7 +77,7 @@ class People:
     ) -> Iterator[WriteWarning]:
         """The speaker's sessions before and after that come too near. Of two in one command both tell."""
         event = rules.read(draft.values, EVENT)
-        values = self._values(draft.key, EVENTS, event) if isinstance(event, str) else {}
+        values = self._after.values(EVENTS, event) or {}
         gap_ms = _gap_ms(values)
         if not gap_ms:
             return
@@ -94,15 +96,6 @@ class People:
             detail = f"Speaker {speaker} has less than {minutes} minutes to or from {named[0]}."
             id = draft.key.id
             yield WriteWarning("speaker_gap", detail, draft.operation, pointer, id, named, speaker)
-
-    def _values(self, near: RecordKey, collection: Collection, id: str) -> rules.Values:
-        """The groups of a record as the command leaves it; none if it is not there."""
-        key = RecordKey(near.tenant, collection, RecordId(id))
-        draft = self._drafts.get(key)
-        if draft is not None:
-            return draft.values
-        record = self._view.record(key)
-        return {} if record is None else {g: r.value for g, r in record.fields.items()}
 
 
 def is_available(interval: Interval, speaker: rules.Values) -> bool:

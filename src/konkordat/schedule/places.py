@@ -12,11 +12,12 @@ from typing import Any, Final
 import msgspec
 
 from konkordat.kernel.claim import Claim, ClaimId, Resource
-from konkordat.kernel.ids import Collection, Group, RecordId, RecordKey
+from konkordat.kernel.ids import Group, RecordId, RecordKey
 from konkordat.kernel.refusal import Refusal
 from konkordat.kernel.seat import ALTERNATIVES_MAX, BUNDLE_WISHES_MAX
 from konkordat.replica.domain import View
 from konkordat.schedule import rules
+from konkordat.schedule.afterwards import Afterwards
 from konkordat.schedule.alternatives import LAST, Asking
 from konkordat.schedule.claims import (
     EXPIRES_AT,
@@ -58,20 +59,24 @@ class Places:
     """The places of one command. `settle` first, then the rest may be asked."""
 
     def __init__(
-        self, command: WriteCommand, view: View, drafts: Mapping[RecordKey, Draft]
+        self,
+        command: WriteCommand,
+        view: View,
+        drafts: Mapping[RecordKey, Draft],
+        after: Afterwards,
     ) -> None:
         self.dropped: list[DroppedSlot] = []
         self._command = command
         self._view = view
         self._drafts = drafts
+        self._after = after
         overridden = bool(command.override_reason)
-        self._book = Rulebook(command.tenant, self._values, view.now_ms, overridden=overridden)
+        self._book = Rulebook(command.tenant, after.values, view.now_ms, overridden=overridden)
         self._moved: set[RecordKey] = set()  # what goes elsewhere, or away
         self._restaffed: set[RecordKey] = set()  # sessions that stay with other speakers
         self._placed: list[Claim] = []  # what those two hold after the command
         self._plans: dict[RecordKey, Plan] = {}  # of what claims a place anew
         self._taken_over: set[RecordKey] = set()  # holds that give way to slots of the command
-        self._read: dict[RecordKey, rules.Values | None] = {}  # other records that were looked up
         self._displaced: list[WriteWarning] = []
 
     def settle(self) -> Refusal | None:
@@ -223,7 +228,7 @@ class Places:
         """Whether the hold that a slot wants to take over is none, is over, or is at another venue."""
         if not draft.hold:
             return None
-        hold = self._values(HOLDS, draft.hold)
+        hold = self._after.values(HOLDS, draft.hold)
         if hold is None:
             return Refusal(
                 "unknown_reference", f"There is no hold {draft.hold} here.", "/slot/hold"
@@ -360,22 +365,6 @@ class Places:
         if isinstance(seats, int) and isinstance(room, int) and seats > room:
             detail = f"The session offers {seats} seats, the room has {room}."
             yield WriteWarning("room_too_small", detail, draft.operation, "/seats", draft.key.id)
-
-    # Other records -------------------------------------------------------------------------------
-
-    def _values(self, collection: Collection, id_: object) -> rules.Values | None:
-        """The groups of a record that is alive after the command."""
-        if not isinstance(id_, str):
-            return None
-        key = RecordKey(self._command.tenant, collection, RecordId(id_))
-        draft = self._drafts.get(key)
-        if draft is not None:
-            return draft.values if draft.alive else None
-        if key not in self._read:
-            record = self._view.record(key)
-            alive = record is not None and record.alive
-            self._read[key] = rules.values_of(record) if record is not None and alive else None
-        return self._read[key]
 
 
 def _of_occurrence(refusal: Refusal, draft: Draft) -> Refusal:

@@ -21,10 +21,11 @@ from typing import Final
 import msgspec
 
 from konkordat.kernel.claim import Resource
-from konkordat.kernel.ids import Group, RecordId, RecordKey
+from konkordat.kernel.ids import Group, RecordKey
 from konkordat.kernel.refusal import Refusal
 from konkordat.replica.domain import View
 from konkordat.schedule import rules
+from konkordat.schedule.afterwards import Afterwards
 from konkordat.schedule.claims import (
     ATTENDEE,
     ATTENDEES,
@@ -46,7 +47,6 @@ from konkordat.schedule.claims import (
     seats_name,
     session_in,
 )
-from konkordat.schedule.commands import WriteCommand
 from konkordat.schedule.drafts import Draft
 
 CHECKED_IN: Final = Group("checked_in")
@@ -55,11 +55,9 @@ CHECKED_IN: Final = Group("checked_in")
 class Registrations:
     """The seats that one command asks for, gives back, makes or takes away."""
 
-    def __init__(
-        self, command: WriteCommand, view: View, drafts: Mapping[RecordKey, Draft]
-    ) -> None:
-        self._command = command
+    def __init__(self, view: View, drafts: Mapping[RecordKey, Draft], after: Afterwards) -> None:
         self._view = view
+        self._after = after
         self._drafts = drafts
         # By session: the seats that the command's registrations have before it.
         self._before: dict[str, dict[RecordKey, int]] | None = None
@@ -106,7 +104,7 @@ class Registrations:
 
     def _grow(self, draft: Draft, session: str, wanted: int, held: int) -> Refusal | None:
         """Take more seats, if there are as many or it waits for them."""
-        values = self._values(session)
+        values = self._after.values(SESSIONS, session)
         seats = rules.read(values, SEATS) if values is not None else None
         if values is None or seats is None or is_cancelled(rules.read(values, STATE)):
             why = "has no seats to register for" if seats is None else "is cancelled"
@@ -167,7 +165,7 @@ class Registrations:
     def _taken_in(self, session: str) -> int:
         """Seats of a session that are taken: by registrations outside the command, and by those counted so far."""
         if session not in self._taken:
-            seats = Resource(self._command.tenant, seats_name(session))
+            seats = Resource(self._after.tenant, seats_name(session))
             own = sum(self._held(session).values())
             self._taken[session] = self._view.taken(seats, *SEATS_TIME) - own
         return self._taken[session]
@@ -188,17 +186,6 @@ class Registrations:
                 held, owner = before.setdefault(session, {}), claim.id.owner
                 held[owner] = max(held.get(owner, 0), claim.quantity)
         return before
-
-    def _values(self, session: str) -> rules.Values | None:
-        """The session's groups, as the command leaves it; None if it is not there."""
-        key = RecordKey(self._command.tenant, SESSIONS, RecordId(session))
-        draft = self._drafts.get(key)
-        if draft is not None:
-            return draft.values if draft.alive else None
-        record = self._view.record(key)
-        if record is None or not record.alive:
-            return None
-        return rules.values_of(record)
 
 
 def _wanted(values: rules.Values) -> int:
