@@ -310,13 +310,6 @@ def checked(spec: CollectionSpec, groups: Mapping[str, Any]) -> Struct:
     return msgspec.convert(present, spec.body)
 
 
-def references(spec: CollectionSpec, record: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Every reference a record makes: (JSON pointer, collection, id)."""
-    for reference in spec.references:
-        for pointer, id_ in pointed(record, reference.pointer):
-            yield pointer, reference.collection, id_
-
-
 def pointed(value: Any, pointer: str, at: str = "") -> Iterator[tuple[str, str]]:
     """The texts to which a JSON pointer leads, with the pointer of each. A list at its end stands for its items."""
     step, _, rest = pointer[1:].partition("/")

@@ -44,6 +44,9 @@ _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Values = Mapping[Group, bytes]
 
 FRAMES_REMEMBERED: Final = 1_024
+FOUND_REMEMBERED: Final = 4_096  # values of groups with references in them,
+REMEMBERED_BYTES_MAX: Final = 512  # as far as they are no longer than this: 2 MiB
+_Step = tuple[str, str]  # how a pointer goes on within a group, the collection
 _FRAME: Final = tuple(
     map(Group, ("time_zone", "start_date", "end_date", "day_starts_at", "venues"))
 )
@@ -87,27 +90,33 @@ def values_of(record: Record) -> dict[Group, bytes]:
 
 def references(spec: CollectionSpec, values: Values, written: Container[str]) -> Iterator[Found]:
     """The references in the groups that are written."""
-    if not values:
-        return
     for group, inside in _by_group(spec.references):
-        if group not in written or group not in values:
-            continue
-        value = decoded(values[group])
-        for rest, collection in inside:
-            for pointer, id_ in pointed(value, rest, f"/{group}"):
-                yield Found(pointer, collection, id_)
+        if group in written and group in values:
+            raw = values[group]
+            seen = _found_in if len(raw) <= REMEMBERED_BYTES_MAX else _found_in.__wrapped__
+            yield from seen(group, raw, inside)
 
 
 @cache
-def _by_group(
-    references: tuple[Reference, ...],
-) -> tuple[tuple[Group, list[tuple[str, str]]], ...]:
+def _by_group(references: tuple[Reference, ...]) -> tuple[tuple[Group, tuple[_Step, ...]], ...]:
     """References by the group in which they stand: how the pointer goes on there, and to which collection."""
-    found: dict[Group, list[tuple[str, str]]] = {}
+    found: dict[Group, list[_Step]] = {}
     for reference in references:
         group, slash, rest = reference.pointer[1:].partition("/")
         found.setdefault(Group(group), []).append((slash + rest, reference.collection))
-    return tuple(found.items())
+    return tuple((group, tuple(steps)) for group, steps in found.items())
+
+
+@lru_cache(FOUND_REMEMBERED)
+def _found_in(group: Group, raw: bytes, inside: tuple[_Step, ...]) -> tuple[Found, ...]:
+    """Those in one group's value. The same is asked when a command is read and when it is checked, and events and
+    speakers stand in many records."""
+    value = decoded(raw)
+    return tuple(
+        Found(pointer, collection, id_)
+        for rest, collection in inside
+        for pointer, id_ in pointed(value, rest, f"/{group}")
+    )
 
 
 def located(refusal: Refusal, operation: int) -> Refusal:

@@ -7,12 +7,15 @@ import msgspec
 import pytest
 from msgspec import structs
 
+from konkordat.kernel import canonical
+from konkordat.kernel.ids import Group
 from konkordat.schedule.fields import UUID7_PATTERN
 from konkordat.schedule.interchange.collect import Records, collect_programme
 from konkordat.schedule.interchange.plan import ImportPlan, derived_id, plan_import
 from konkordat.schedule.interchange.programme import Placement, Programme, ProgrammeRoom
 from konkordat.schedule.interchange.read import read_programme
-from konkordat.schedule.registry import COLLECTIONS, checked, from_groups, references, to_groups
+from konkordat.schedule.registry import COLLECTIONS, checked, from_groups, to_groups
+from konkordat.schedule.rules import references
 from konkordat.schedule.sample import sample_programme
 from support.frab import event, read
 
@@ -39,8 +42,9 @@ def test_every_operation_comes_after_what_it_refers_to() -> None:
     seen: set[str] = set()
     for operation in plan_import(sample()).operations:
         spec = COLLECTIONS[operation.collection]
-        for _, _, referred in references(spec, operation.data):
-            assert referred in seen
+        groups = to_groups(spec, msgspec.convert({"id": operation.id, **operation.data}, spec.body))
+        values = {Group(group): canonical.encode(value) for group, value in groups.items()}
+        assert all(found.id in seen for found in references(spec, values, values))
         seen.add(operation.id)
 
 

@@ -5,16 +5,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from konkordat.kernel import canonical
+from konkordat.kernel.ids import Group
 from konkordat.schedule.registry import (
     COLLECTIONS,
     body_data,
     checked,
     from_groups,
     patch_to_groups,
-    references,
     replace_groups,
     to_groups,
 )
+from konkordat.schedule.rules import references
 
 SESSIONS = COLLECTIONS["sessions"]
 ROOMS = COLLECTIONS["rooms"]
@@ -151,7 +153,8 @@ def test_groups_of_a_newer_release_are_not_shown() -> None:
 
 
 def test_references_are_told_with_their_place_in_the_body() -> None:
-    assert list(references(SESSIONS, from_groups(SESSIONS, GROUPS))) == [
+    values = {Group(group): canonical.encode(value) for group, value in GROUPS.items()}
+    assert list(references(SESSIONS, values, values)) == [
         ("/event", "events", EVENT),
         ("/speakers/0", "speakers", ANNA),
         ("/slot/room", "rooms", ROOM),
