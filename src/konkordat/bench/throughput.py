@@ -8,15 +8,12 @@ from konkordat.bench.cluster import Bench, generate
 from konkordat.bench.load import Job, Outcome
 from konkordat.bench.results import Figure, Section, at_least, below, holds
 from konkordat.bench.run import Setting
+from konkordat.bench.search import highest_rate
 
 TARGET_PER_S: Final = 2_000.0
 TARGET_S: Final = 20.0
 SEARCH_S: Final = 6.0
 BOUND_MS: Final = 50.0
-STEP: Final = 1.4  # between rates, until one is too much; then the gap is halved
-HALVINGS: Final = 2
-RATE_MIN: Final = 100.0
-RATE_MAX: Final = 100_000.0
 
 
 async def measure_throughput(setting: Setting) -> Section:
@@ -29,7 +26,7 @@ async def measure_throughput(setting: Setting) -> Section:
         cpu_s = _cpu_s(bench) - cpu_before
         setting.say(_line(TARGET_PER_S, at_target))
         settled_s = await bench.agree()
-        best_rate, best = await run.search(at_target)
+        best_rate, best = await highest_rate(TARGET_PER_S, at_target, run.attempt, _keeps_up)
         await bench.agree()
         return _section(at_target, settled_s, cpu_s, best_rate, best)
 
@@ -52,32 +49,7 @@ class _Run:
         self.number += int(per_s * seconds) + len(self.bench.names)
         return await generate(job)
 
-    async def search(self, at_target: Outcome) -> tuple[float, Outcome]:
-        """The highest rate found that is kept up with, and what it came to. Rate 0 if none is."""
-        best: tuple[float, Outcome] = (0.0, at_target)
-        rate, outcome = TARGET_PER_S, at_target
-        too_much = 0.0
-        # By steps up from the target while it is kept up with, or down while it is not.
-        upwards = _keeps_up(rate, outcome)
-        while RATE_MIN < rate < RATE_MAX:
-            if _keeps_up(rate, outcome):
-                best = (rate, outcome)
-            else:
-                too_much = rate
-            if _keeps_up(rate, outcome) != upwards:
-                break
-            rate = rate * STEP if upwards else rate / STEP
-            outcome = await self._try(rate)
-        for _ in range(HALVINGS):
-            middle = (best[0] + too_much) / 2
-            outcome = await self._try(middle)
-            if _keeps_up(middle, outcome):
-                best = (middle, outcome)
-            else:
-                too_much = middle
-        return best
-
-    async def _try(self, rate: float) -> Outcome:
+    async def attempt(self, rate: float) -> Outcome:
         await self.bench.agree()  # what the last try left behind is not this one's
         seconds = SEARCH_S / (2 if self.setting.quick else 1)
         outcome = await self.load(rate, seconds)
