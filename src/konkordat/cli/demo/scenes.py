@@ -95,6 +95,7 @@ class Scenes:
             "speaker_clashes": clashes,
             "import_s": round(import_s, 3),
         }
+        await cast.all_agree(AGREE_S_MAX)  # seats go on opening terms for what came
         stage.show_board()
         stage.expect(
             "imported",
