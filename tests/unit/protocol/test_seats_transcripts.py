@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from konkordat.kernel.claim import ClaimState
 from konkordat.kernel.ids import NodeName, Origin
@@ -209,7 +210,45 @@ def test_nobody_stands_without_hearing_a_majority() -> None:
     nodes = elected()
     nodes.silence()
     assert nodes.act(B) == []
+    nodes.act(B, C)
+    nodes.silence()
     assert kinds(nodes.act(B, C)) == [Candidacy, Vote]
+
+
+def test_who_was_cut_off_does_not_take_the_holder_for_lost_that_it_has_not_heard_yet() -> None:
+    nodes = elected()
+    nodes.silence()
+    assert nodes.act(B) == []  # alone: it hears nobody
+    nodes.now_ms += 100
+    assert nodes.act(B, C) == []  # and now somebody, but not the holder
+    nodes.now_ms += 100
+    assert nodes.act(B, A, C) == []
+    assert nodes.seats[A].deciding(SEAT)
+
+
+@pytest.mark.parametrize("decide", list(Decide))
+def test_a_seat_that_is_to_decide_otherwise_is_opened_anew_by_its_holder(decide: Decide) -> None:
+    before = Decide.HOME if decide is Decide.MAJORITY else Decide.MAJORITY
+    nodes = elected()
+    for mode in (before, decide):
+        for node in (A, B, C):
+            nodes.seats[node].establish(msgspec.structs.replace(SPEC, decide=mode))
+        nodes.rounds(A, B, C)
+    assert nodes.seats[A].deciding(SEAT)
+    assert nodes.seats[B].decided_by(SEAT) is decide
+    term = nodes.holders(B)[0][0]
+    nodes.rounds(A, B, C)
+    assert nodes.holders(B)[0][0] == term  # once
+
+
+def test_a_holder_that_is_cut_off_goes_on_deciding_as_its_term_says() -> None:
+    nodes = elected()
+    nodes.seats[A].establish(msgspec.structs.replace(SPEC, decide=Decide.HOME))
+    nodes.silence()
+    nodes.act(A)
+    nodes.decide(A, wants(X))
+    nodes.act(A)
+    assert nodes.told(A, X) is TENTATIVE
 
 
 def test_two_candidates_of_one_term_do_not_duel_for_ever() -> None:

@@ -41,7 +41,7 @@ class Elections:
             return None
         holder = latest.key.holder
         contested = max(history.highest_seen, history.highest_voted) > latest.key.term
-        settled = latest.opening.roster >= roster.version or holder != self._me
+        settled = holder != self._me or not self._is_outdated(latest, seat.spec)
         is_calm = not contested and settled and self._rules.is_member(holder, roster)
         return holder if is_calm else None
 
@@ -73,15 +73,20 @@ class Elections:
         if latest is not None and ours:
             # Somebody voted for a later term that nobody opened: the seat needs a term after that one.
             blocked = history.highest_voted > latest.key.term
-            # Nor may it go on under a roster whose members may all be gone some day.
-            moved_on = latest.opening.roster < roster.version
-            return NOBODY if blocked or moved_on else NOT_VACANT
+            return NOBODY if blocked or self._is_outdated(latest, spec) else NOT_VACANT
         holder = latest.key.holder if latest else self._home(spec)
         if holder == self._me:
             return NOBODY
         if latest is not None and not self._rules.is_member(holder, roster):
             return self._left(seat, spec, now_ms, heard)
         return NOT_VACANT if seat.mode(spec) is Decide.HOME else holder
+
+    def _is_outdated(self, term: Term, spec: SeatSpec | None) -> bool:
+        """A term may not go on under a roster whose members may all be gone some day; and should not decide otherwise
+        than its seat is configured."""
+        opening = term.opening
+        is_other = spec is not None and spec.decide is not opening.decide
+        return is_other or opening.roster < self._rosters.latest.version
 
     def _unclaimed(self, seat: Seat, spec: SeatSpec, now_ms: int, heard: Heard) -> Origin:
         """The holder handed the seat to others than us. Should they be gone before they open, it falls to the next."""

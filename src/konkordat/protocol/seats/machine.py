@@ -38,7 +38,7 @@ from konkordat.protocol.seats.acknowledgements import Acknowledgements
 from konkordat.protocol.seats.elections import Elections
 from konkordat.protocol.seats.finality import finality
 from konkordat.protocol.seats.ledger import Settled
-from konkordat.protocol.seats.patience import Heard, Patience, SeatSettings
+from konkordat.protocol.seats.patience import Company, Heard, Patience, SeatSettings
 from konkordat.protocol.seats.rosters import Rosters
 from konkordat.protocol.seats.rules import RULES, Rules
 from konkordat.protocol.seats.seat import FinalUpto, Seat, Tenure
@@ -73,7 +73,7 @@ class Seats:
         self.refused: list[Refused] = []
         self._rules = rules
         self._settings = settings or SeatSettings()
-        self._started_ms = started_ms
+        self._company = Company(started_ms)
         self._frontier: dict[Origin, int] = {}
         self._rosters = Rosters(roster, rules)
         self.acked = Acknowledgements(rules)
@@ -202,6 +202,7 @@ class Seats:
     def due(self, now_ms: int, heard: Heard) -> list[Entry]:
         """Entries to write now: candidacies, votes, openings, finality. They are taken as written."""
         entries: list[Entry] = []
+        self._company.look(self._hears_majority(now_ms, heard), now_ms)
         seats = self._watch.take(lambda holder: self._is_missed(holder, now_ms, heard))
         if not seats:
             return entries
@@ -224,12 +225,14 @@ class Seats:
 
     def has_due(self, now_ms: int, heard: Heard) -> bool:
         """True if `due` may have anything to say."""
+        self._company.look(self._hears_majority(now_ms, heard), now_ms)
         return self._watch.has_any(lambda holder: self._is_missed(holder, now_ms, heard))
 
     def _is_missed(self, holder: Origin, now_ms: int, heard: Heard) -> bool:
         """True of a holder that is silent, while enough members are heard for another to take over."""
-        if self._alive(holder, now_ms, heard):
-            return False
+        return not self._alive(holder, now_ms, heard) and self._hears_majority(now_ms, heard)
+
+    def _hears_majority(self, now_ms: int, heard: Heard) -> bool:
         members = self._rosters.latest.members
         return sum(self._alive(each, now_ms, heard) for each in members) * 2 > len(members)
 
@@ -406,7 +409,7 @@ class Seats:
     def _seat(self, id: SeatId) -> Seat:
         seat = self._seats.get(id)
         if seat is None:
-            patience = Patience(self.me, self._settings, self._started_ms)
+            patience = Patience(self.me, self._settings, self._company)
             seat = self._seats[id] = Seat(id, self._rules, patience)
         return seat
 

@@ -35,13 +35,28 @@ Heard = Mapping[
 ]  # when each member was last heard, on our clock (ms); those never heard are not in it
 
 
+class Company:
+    """Whether we hear a majority, and since when without a break. While we did not, the silence of a single member told
+    nothing of it."""
+
+    def __init__(self, started_ms: int) -> None:
+        self.since_ms = started_ms  # silence before we listened is no silence
+        self._together = True
+
+    def look(self, together: bool, now_ms: int) -> None:
+        """As it is now; as often as time may make something due."""
+        if together and not self._together:
+            self.since_ms = now_ms
+        self._together = together
+
+
 class Patience:
     """What one node remembers of time for one seat."""
 
-    def __init__(self, me: Origin, settings: SeatSettings, started_ms: int) -> None:
+    def __init__(self, me: Origin, settings: SeatSettings, company: Company) -> None:
         self._me = me
         self._settings = settings
-        self._started_ms = started_ms  # silence before we listened is no silence
+        self._company = company
         self._not_before_ms = 0  # somebody stands; let that come to an end first
         self._news = False  # a candidacy of another came since we looked last
 
@@ -81,7 +96,7 @@ class Patience:
             self._wait(spec, roster, now_ms)
         due_ms = self._not_before_ms
         if absent is not None:
-            silent_since_ms = max(heard.get(absent, 0), self._started_ms)
+            silent_since_ms = max(heard.get(absent, 0), self._company.since_ms)
             vacant_ms = silent_since_ms + self._settings.takeover_after_ms + 1
             order = [m for m in candidates(spec.id, spec.home, alive) if m != absent]
             rank_ms = order.index(self._me) * self._settings.rank_step_ms
