@@ -206,7 +206,10 @@ class Decider:
         waiting = self._agenda.waiting.get(seat)
         if not freed or not waiting:
             return []
-        line = sorted((c for c in waiting.values() if c.resource in freed), key=lambda c: c.order)
+        room = {resource: self._capacity(resource, commit) for resource in freed}
+        # Who asks for more than there is waits for that to change, and holds nobody up.
+        asked = (c for c in waiting.values() if c.quantity <= room.get(c.resource, 0))
+        line = sorted(asked, key=lambda c: c.order)
         requests: list[Request] = []
         passed: dict[Resource, list[Claim]] = {}
         promised: dict[Resource, int] = {}
@@ -222,6 +225,8 @@ class Decider:
                 continue
             claim, wanted = wish
             resource = claim.resource
+            if claim.quantity > room.get(resource, claim.quantity):
+                continue
             left = self._capacity(resource, commit) - promised.get(resource, 0)
             # Whoever came first is not passed by.
             if _is_behind(claim, passed) or self._machine.rivals(seat, claim, left):

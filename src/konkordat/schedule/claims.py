@@ -215,11 +215,14 @@ def owned_resource(key: RecordKey) -> Resource | None:
 
 
 def capacity_of(owner: Record | None) -> int:
-    """How many sessions a room may host at one time, how many seats a session has. Of any other record: one."""
+    """How many sessions a room may host at one time, how many seats a session has. Of any other record: one.
+
+    A cancelled session has no seats: those who have one keep it, nobody gets one.
+    """
     if owner is None:
         return 1
     if owner.key.collection == SESSIONS:
-        return seats_in(value_of(owner, SEATS))
+        return 0 if is_cancelled(value_of(owner, STATE)) else seats_in(value_of(owner, SEATS))
     if owner.key.collection != ROOMS:
         return 1
     return sensible_capacity(value_of(owner, MAX_CONCURRENT))

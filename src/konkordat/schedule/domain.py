@@ -241,7 +241,12 @@ class _Decision:
     # The answer ----------------------------------------------------------------------------------
 
     def _notes(self) -> WriteNotes:
-        warnings = [*self.places.warnings(), *self.people.warnings(), *self.needs.warnings()]
+        warnings = [
+            *self.places.warnings(),
+            *self.people.warnings(),
+            *self.registrations.warnings(),
+            *self.needs.warnings(),
+        ]
         keys = [key_of(self.command, op) for op in self.command.operations]
         effects: list[Effect] = [
             "unchanged" if self.drafts[key].is_as_it_was else effect

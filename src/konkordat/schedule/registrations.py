@@ -15,7 +15,7 @@ that were confirmed stay confirmed, also where a merge leaves a session with few
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -47,6 +47,7 @@ from konkordat.schedule.claims import (
     seats_name,
     session_in,
 )
+from konkordat.schedule.commands import WriteWarning
 from konkordat.schedule.drafts import Draft
 
 CHECKED_IN: Final = Group("checked_in")
@@ -77,6 +78,21 @@ class Registrations:
             if refusal is not None:
                 return _located(refusal, draft.operation)
         return None
+
+    def warnings(self) -> Iterator[WriteWarning]:
+        """Sessions that are cancelled though people have seats there: somebody should tell them."""
+        for draft in self._drafts.values():
+            if draft.key.collection != SESSIONS or not draft.was_alive or not draft.alive:
+                continue
+            if STATE not in draft.writes or not is_cancelled(rules.read(draft.values, STATE)):
+                continue
+            taken = self._taken_in(draft.key.id)
+            if taken:
+                some = "1 seat is" if taken == 1 else f"{taken} seats are"
+                detail = f"{some} taken in the session. They stay, and nobody else gets one."
+                yield WriteWarning(
+                    "has_registrations", detail, draft.operation, "/state", draft.key.id
+                )
 
     # One registration ----------------------------------------------------------------------------
 

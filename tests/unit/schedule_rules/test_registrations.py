@@ -235,3 +235,12 @@ def test_the_seat_of_a_session_is_unknown_until_session_and_event_are_here(world
     del records[world.get("events", "forum").key]
     assert world.domain.seat(resource(), records.get) is None
     assert world.domain.seat(resource("nowhere"), world.records.get) is None
+
+
+def test_who_cancels_a_session_is_told_of_those_who_are_registered(world: World) -> None:
+    world.carry_out(register("mila"), register("noa"))
+    (warning,) = world.carry_out(patch("sessions", "workshop", state="cancelled")).warnings
+    assert (warning.code, warning.pointer) == ("has_registrations", "/state")
+    assert warning.detail.startswith("2 seats are taken")
+    assert not world.carry_out(patch("sessions", "workshop", title={"de": "Ein anderer"})).warnings
+    assert not world.carry_out(patch("sessions", "keynote", state="cancelled")).warnings

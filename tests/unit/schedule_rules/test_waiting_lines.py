@@ -88,3 +88,29 @@ def test_one_free_seat_needs_no_look_at_the_whole_line(
     seated.carry_out(operation("delete", "registrations", ident(PEOPLE[0])))
     assert seats_of(seated) == PEOPLE[1:2]
     assert 0 < len(read) <= READ_AHEAD + 1
+
+
+def test_who_waits_for_more_than_there_ever_are_holds_nobody_up(seated: Seated) -> None:
+    first, second, third, fourth, *_ = PEOPLE
+    seated.carry_out(talk("lab", seats=3))
+    seated.carry_out(register(first, "lab", quantity=2))
+    seated.carry_out(register(second, "lab", quantity=3, waitlist=True))
+    seated.carry_out(register(third, "lab", quantity=2, waitlist=True))
+    seated.carry_out(patch("sessions", "lab", seats=2))
+    seated.carry_out(operation("delete", "registrations", ident(first, "lab")))
+    assert seats_of(seated, "lab") == [third]
+    seated.carry_out(register(fourth, "lab", waitlist=True))
+    seated.carry_out(patch("sessions", "lab", seats=5))
+    assert seats_of(seated, "lab") == [second, third]
+
+
+def test_nobody_moves_up_in_a_session_that_is_cancelled_until_it_takes_place_again(
+    seated: Seated,
+) -> None:
+    first, second, third, *_ = PEOPLE
+    seated.carry_out(patch("sessions", "workshop", state="cancelled"))
+    assert seats_of(seated) == [first]
+    seated.carry_out(operation("delete", "registrations", ident(first)))
+    assert seats_of(seated) == []
+    seated.carry_out(patch("sessions", "workshop", state="draft", seats=2))
+    assert seats_of(seated) == [second, third]
