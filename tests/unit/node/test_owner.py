@@ -181,7 +181,8 @@ def test_while_a_commit_takes_long_the_next_one_grows(scene: Scene) -> None:
 def test_messages_come_together_after_a_commit_that_nobody_waits_for(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner, "RECEIVING_REST_S", 60.0)
+    monkeypatch.setattr(owner, "RECEIVING_RESTS", 1e9)
+    monkeypatch.setattr(owner, "RECEIVING_REST_S_MAX", 60.0)
     handle = scene.machine.handle
 
     def commits(inputs: Sequence[Input], now_ms: int) -> list[Effect]:
