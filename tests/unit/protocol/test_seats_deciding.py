@@ -5,11 +5,20 @@ from __future__ import annotations
 import pytest
 
 from konkordat.kernel.claim import ClaimState
-from konkordat.kernel.seat import Decision, Request, Verdict
+from konkordat.kernel.seat import RULINGS_MAX, Decision, Request, Ruling, Verdict
+from konkordat.protocol.seats.deliberation import Deliberation
 from konkordat.protocol.seats.history import TermKey
 from konkordat.protocol.seats.ledger import Ledger, Position
 from konkordat.protocol.seats.rules import RULES, Rules
 from support.seats import CAPACITY, HALL, ROOM, SEAT, A, B, C, claim, elected, wants, wish
+
+
+def ruled(ledger: Ledger, *requests: Request, capacity=CAPACITY) -> tuple[Ruling, ...]:
+    deliberation = Deliberation(ledger, capacity)
+    for request in requests:
+        assert deliberation.has_room(request)
+        deliberation.add(request)
+    return deliberation.conclude()
 
 
 def decided(*requests: Request):
@@ -146,10 +155,10 @@ def test_deciding_looks_at_what_is_near_in_time_however_much_is_booked(same_time
         for i in range(booked):
             start = 0 if same_time else 10 * i
             request = wants(claim(f"n{i}", start, start + 10, HALL))
-            rulings = ledger.decide(request, {HALL: 20_000})
+            rulings = ruled(ledger, request, capacity={HALL: 20_000})
             ledger.take(Decision(SEAT, 1, rulings), at)
         rules.looked = 0
-        ledger.decide(wants(claim("last", 5, 15, HALL)), {HALL: 20_000})
+        ruled(ledger, wants(claim("last", 5, 15, HALL)), capacity={HALL: 20_000})
         looked.append(rules.looked)
     assert looked[1] <= looked[0]
 
@@ -159,12 +168,48 @@ def test_a_trial_leaves_the_ledger_as_it_was() -> None:
     at = Position(TermKey(1, A), 1)
     x, y = claim("x", 0, 10), claim("y", 10, 20)
     for wanted in (x, y):
-        ledger.take(Decision(SEAT, 1, ledger.decide(wants(wanted), CAPACITY)), at)
+        ledger.take(Decision(SEAT, 1, ruled(ledger, wants(wanted))), at)
     moved = Request((wish(claim("x", 30, 40, at=2), replaces=[y]),), frees=())
-    assert ledger.decide(moved, CAPACITY) == ledger.decide(moved, CAPACITY)
+    other = wants(claim("y", 40, 50, at=3))
+    assert ruled(ledger, moved) == ruled(ledger, moved)
+    assert ruled(ledger, other) == ruled(ledger, other)
     assert (ledger.held(x.id), ledger.held(y.id)) == (x, y)
     assert ledger.rivals(claim("z", 0, 20), 1) == (x.id,)
     assert ROOM in CAPACITY
+
+
+def test_requests_that_come_together_are_answered_by_one_decision() -> None:
+    nodes = elected()
+    x, y, z = claim("x", 10, 20), claim("y", 15, 25), claim("z", 20, 30)
+    (decision,) = nodes.decide(A, wants(x), wants(y), wants(z))
+    assert isinstance(decision, Decision)
+    assert [(r.claim, r.verdict) for r in decision.rulings] == [
+        (x, Verdict.GRANTED),
+        (y, Verdict.DENIED),
+        (z, Verdict.GRANTED),
+    ]
+
+
+def test_a_decision_has_no_more_rulings_than_it_may() -> None:
+    nodes = elected()
+    crowd = [claim(f"g{i}", 10 * i, 10 * i + 5, HALL) for i in range(2 * RULINGS_MAX + 1)]
+    decisions = nodes.decide(A, *map(wants, crowd))
+    counts = [len(d.rulings) for d in decisions if isinstance(d, Decision)]
+    assert counts == [RULINGS_MAX, RULINGS_MAX, 1]
+    nodes.rounds(A, B, C)
+    assert all(view(nodes, guest).state is ClaimState.CONFIRMED for guest in crowd)
+
+
+def test_what_is_asked_of_one_claim_twice_is_answered_one_after_the_other() -> None:
+    nodes = elected()
+    x = claim("x", 10, 20)
+    nodes.decide(A, wants(x))
+    moved = claim("x", 40, 50, at=2)
+    decisions = nodes.decide(A, Request(frees=(x.id,)), wants(moved))
+    assert [[r.verdict for r in d.rulings] for d in decisions if isinstance(d, Decision)] == [
+        [Verdict.FREED],
+        [Verdict.GRANTED],
+    ]
 
 
 def test_who_loses_the_place_kept_in_a_denied_move_stays_denied() -> None:

@@ -41,6 +41,7 @@ class Term(msgspec.Struct):
     # Batch numbers of decisions that are not settled, ascending, with repetitions; and those decisions.
     decided: list[int] = []
     decisions: list[Decision] = []
+    rulings: int = 0  # in those
     last_decided: int = 0  # of all, settled or not
     final_upto: int = (
         0  # highest number a Finality of this term names; 0: not even the opening is final
@@ -49,6 +50,7 @@ class Term(msgspec.Struct):
     def settle(self, upto: int) -> None:
         """Forget the decisions in batches up to that one: they are settled."""
         count = bisect_right(self.decided, upto)
+        self.rulings -= sum(len(decision.rulings) for decision in self.decisions[:count])
         del self.decided[:count], self.decisions[:count]
 
 
@@ -127,6 +129,7 @@ class History:
         term.decided.append(at.seq)
         term.last_decided = at.seq
         term.decisions.append(entry)
+        term.rulings += len(entry.rulings)
         return ""
 
     def _finish(self, entry: Finality, at: At) -> str:

@@ -7,14 +7,13 @@ another term rules: those decisions are kept, in order, each with what it change
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from konkordat.kernel.claim import Claim, ClaimId, Resource
 from konkordat.kernel.hlc import Stamp
-from konkordat.kernel.seat import Decision, Request, Ruling, Verdict, Wish
+from konkordat.kernel.seat import Decision, Ruling, Verdict
 from konkordat.protocol.seats.history import TermKey
 from konkordat.protocol.seats.places import Places
 from konkordat.protocol.seats.rules import Rules
@@ -97,10 +96,10 @@ class Ledger:
             self.unsettled.setdefault(id, []).append(Ruled(ruling, at))
             match ruling.verdict:
                 case Verdict.GRANTED:
-                    self._let_go(id)
-                    self._hold(ruling.claim)
+                    self.let_go(id)
+                    self.hold(ruling.claim)
                 case Verdict.FREED:
-                    self._let_go(id)
+                    self.let_go(id)
                 case Verdict.DENIED:
                     pass
         self._tail.append(_Taken(decision, at, tuple(before)))
@@ -110,9 +109,9 @@ class Ledger:
         """Take back everything that is not settled; the claims concerned."""
         while self._tail:
             for id, claim in reversed(self._tail.pop().before):
-                self._let_go(id)
+                self.let_go(id)
                 if claim is not None:
-                    self._hold(claim)
+                    self.hold(claim)
             self.counted -= 1
         concerned, self.unsettled = list(self.unsettled), {}
         return concerned
@@ -137,7 +136,7 @@ class Ledger:
         assert not self._tail
         self.settled[id] = known
         if known.holds is not None:
-            self._hold(known.holds)
+            self.hold(known.holds)
 
     def forget(self, id: ClaimId) -> None:
         """Nobody asks for the claim any more, and it has no place."""
@@ -169,112 +168,24 @@ class Ledger:
             known = known.after(ruled.ruling) if known else settled(ruled.ruling)
         return known
 
-    # Deciding ------------------------------------------------------------------------------------
-
-    def decide(self, request: Request, capacity: Mapping[Resource, int]) -> tuple[Ruling, ...]:
-        """Rulings on a request, nothing if it is answered already. Leaves the ledger as it was: what is decided is
-        taken when it is written."""
-        wishes = [w for w in request.wishes if not self._is_answered(w.claim, request.again)]
-        frees = [id for id in request.frees if id in self._held]
-        if not wishes and not frees:
-            return ()
-        if request.lapsed:
-            return tuple(self._lapse(wishes))
-        trial = _Trial(self)
-        rulings = [Ruling(Verdict.FREED, trial.release(id)) for id in frees]
-        # A swap needs every old place out of the way before any new one is looked for.
-        for wish in wishes:
-            trial.set_aside(wish)
-        granted: list[Ruling] = []
-        denied: list[Ruling] = []
-        for wish in wishes:
-            ruling = trial.place(wish, capacity)
-            (granted if ruling.verdict is Verdict.GRANTED else denied).append(ruling)
-        trial.undo()
-        if denied:
-            return (*rulings, *_all_denied(wishes, denied))
-        let_go = [Ruling(Verdict.FREED, claim, (by,)) for claim, by in trial.replaced(wishes)]
-        return (*rulings, *let_go, *granted)
-
-    def _lapse(self, wishes: Iterable[Wish]) -> Iterator[Ruling]:
-        """Their time is over: nothing stands in the way, and nothing is granted."""
-        for wish in wishes:
-            held = self._held.get(wish.claim.id)
-            if held is not None:
-                yield Ruling(Verdict.FREED, held)
-            yield Ruling(Verdict.DENIED, wish.claim)
-
-    def _is_answered(self, claim: Claim, again: bool) -> bool:
-        verdict = self.answered(claim.id, claim.stamp)
-        return verdict is not None and not (again and verdict is Verdict.DENIED)
+    # Places ---------------------------------------------------------------------------------------
 
     def rivals(self, claim: Claim, capacity: int) -> tuple[ClaimId, ...]:
         """What stands in the way of a claim now."""
         places = self._places.get(claim.resource)
         return (places or Places(self._rules)).in_the_way(claim, capacity)
 
-    def _hold(self, claim: Claim) -> None:
+    def hold(self, claim: Claim) -> None:
+        """A claim has its place."""
         places = self._places.get(claim.resource)
         if places is None:
             places = self._places[claim.resource] = Places(self._rules)
         places.add(claim)
         self._held[claim.id] = claim
 
-    def _let_go(self, id: ClaimId) -> Claim | None:
+    def let_go(self, id: ClaimId) -> Claim | None:
+        """A claim has its place no more. The place, if it had one."""
         claim = self._held.pop(id, None)
         if claim is not None:
             self._places[claim.resource].remove(claim)
         return claim
-
-
-class _Trial:
-    """Places moved for a try, and put back."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._before: dict[ClaimId, Claim | None] = {}
-
-    def _remember(self, id: ClaimId) -> None:
-        self._before.setdefault(id, self._ledger.held(id))
-
-    def release(self, id: ClaimId) -> Claim:
-        self._remember(id)
-        claim = self._ledger._let_go(id)  # noqa: SLF001 - one data structure in two classes
-        assert claim is not None
-        return claim
-
-    def set_aside(self, wish: Wish) -> None:
-        for id in (wish.claim.id, *wish.replaces):
-            if self._ledger.held(id) is not None:
-                self.release(id)
-            self._remember(id)
-
-    def place(self, wish: Wish, capacity: Mapping[Resource, int]) -> Ruling:
-        """The first of the claim and its alternatives that fits."""
-        for claim in (wish.claim, *wish.alternatives):
-            if not self._ledger.rivals(claim, capacity.get(claim.resource, 0)):
-                self._remember(claim.id)
-                self._ledger._hold(claim)  # noqa: SLF001
-                return Ruling(Verdict.GRANTED, claim)
-        claim = wish.claim
-        against = self._ledger.rivals(claim, capacity.get(claim.resource, 0))
-        return Ruling(Verdict.DENIED, claim, against)
-
-    def replaced(self, wishes: Iterable[Wish]) -> list[tuple[Claim, ClaimId]]:
-        """What the wishes gave up, beside their own old places, and for what."""
-        names = {id: wish.claim.id for wish in wishes for id in wish.replaces}
-        found = [(self._before.get(id), by) for id, by in names.items()]
-        return [(claim, by) for claim, by in found if claim is not None]
-
-    def undo(self) -> None:
-        for id, claim in self._before.items():
-            self._ledger._let_go(id)  # noqa: SLF001
-            if claim is not None:
-                self._ledger._hold(claim)  # noqa: SLF001
-
-
-def _all_denied(wishes: Iterable[Wish], denied: list[Ruling]) -> list[Ruling]:
-    """One wish that cannot be met denies the bundle; the others name what stood in its way."""
-    own = {ruling.claim.id: ruling for ruling in denied}
-    against = denied[0].against
-    return [own.get(w.claim.id) or Ruling(Verdict.DENIED, w.claim, against) for w in wishes]

@@ -35,6 +35,7 @@ from konkordat.kernel.seat import (
     Vote,
 )
 from konkordat.protocol.seats.acknowledgements import Acknowledgements
+from konkordat.protocol.seats.deliberation import Deliberation
 from konkordat.protocol.seats.elections import Elections
 from konkordat.protocol.seats.finality import finality
 from konkordat.protocol.seats.ledger import Settled
@@ -244,18 +245,25 @@ class Seats:
         self, id: SeatId, requests: Iterable[Request], capacity: Mapping[Resource, int]
     ) -> list[Decision]:
         """Decisions on requests, in their order; nothing for those answered already. Only while `deciding`."""
-        seat = self._seats[id]
         assert self.deciding(id)
-        assert seat.ruling is not None
-        entries: list[Entry] = []
         decisions: list[Decision] = []
+        deliberation = Deliberation(self._seats[id].ledger, capacity)
         for request in requests:
-            rulings = seat.ledger.decide(request, capacity)
-            if rulings:
-                decision = Decision(id, seat.ruling.key.term, rulings)
-                decisions.append(decision)
-                self._write(entries, decision)
-        return decisions
+            if not deliberation.has_room(request):
+                decisions += self._concluded(id, deliberation)
+            deliberation.add(request)
+        return decisions + self._concluded(id, deliberation)
+
+    def _concluded(self, id: SeatId, deliberation: Deliberation) -> list[Decision]:
+        """The decision, taken as written; none if nothing was to be ruled."""
+        rulings = deliberation.conclude()
+        if not rulings:
+            return []
+        ruling = self._seats[id].ruling
+        assert ruling is not None
+        decision = Decision(id, ruling.key.term, rulings)
+        self._write([], decision)
+        return [decision]
 
     def hand_over(self, id: SeatId, to: NodeName) -> Handover:
         """An operator, here, wants another holder. If it is we who hold it, we stop deciding with it."""

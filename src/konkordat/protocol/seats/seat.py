@@ -26,7 +26,7 @@ from konkordat.protocol.seats.ledger import Ledger, Position, Settled, settled
 from konkordat.protocol.seats.patience import Patience
 from konkordat.protocol.seats.rules import Rules
 
-# Decisions of a holder that decides alone, after which it says that a majority has them. Fewer cost entries more often,
+# Rulings of a holder that decides alone, after which it says that a majority has them. Fewer cost entries more often,
 # more are read again by each node that starts.
 SETTLED_AT_ONCE: Final = 256
 
@@ -89,7 +89,7 @@ class Seat:
         term = self.ruling
         if term is None or term.key.holder != me:
             return False
-        if self._rules.holder_alone(term.opening.decide) and len(term.decided) < SETTLED_AT_ONCE:
+        if self._rules.holder_alone(term.opening.decide) and term.rulings < SETTLED_AT_ONCE:
             return False  # final as they are; that a majority has them lets everybody forget how they came about
         return term.final_upto < max(term.seq, term.last_decided)
 
