@@ -23,6 +23,7 @@ from konkordat.api.docs import Doc, Reply
 from konkordat.api.docs_page import PAGE_POLICY, docs_page
 from konkordat.api.following import following_routes
 from konkordat.api.free import free_route
+from konkordat.api.free_places import free_places_route
 from konkordat.api.front import Front, Route, exception_handlers, route_handler, stream_failures
 from konkordat.api.gate import Gate
 from konkordat.api.history import history_routes
@@ -90,6 +91,7 @@ def all_routes(hub: Hub) -> list[Route]:
         *resource_routes(),
         *registration_routes(),
         free_route(),
+        free_places_route(),
         occurrences_route(),
         *history_routes(),
         *programme_routes(),

@@ -212,6 +212,21 @@ class AsyncClient:
         """What stands in the way of a session's place, and which slots are free instead."""
         return await self._run(operations.alternatives(self._core, session))
 
+    async def free(self, **query: str) -> AsyncIterator[Item]:
+        """Which rooms and booths are free, and what is booked there: of one `room`, `booth`, `venue` or `event` (ids),
+        on a `day`, or from `local_start` on for `duration_minutes`.
+
+        Each has type, id, venue, name, capacity, time_zone, is_free, free (slots, as long as can be), taken.
+        """
+        cursor: dict[str, str] = {}
+        while True:
+            page = await self._run(operations.free_page(self._core, query | cursor))
+            for place in page.data:
+                yield place
+            if not page.next_cursor:
+                return
+            cursor = {"cursor": page.next_cursor}
+
     async def series_sessions(self, series: str) -> builtins.list[Item]:
         """The sessions of a series, in order of their times by the rule."""
         return await self._run(operations.series_sessions(self._core, series))

@@ -159,6 +159,12 @@ def alternatives(core: Core, session: str) -> Steps[Item]:
     return (yield from _item(core, Call("GET", _path("sessions", session, "alternatives"))))
 
 
+def free_page(core: Core, query: Mapping[str, str]) -> Steps[Page]:
+    """One page of places with what is free there."""
+    reply = yield from core.perform(Call("GET", "/v2/free", query=query))
+    return _as(reply, Page)
+
+
 def series_sessions(core: Core, series: str) -> Steps[list[Item]]:
     """The sessions of a series, in order of their times by the rule."""
     page = yield from _item(core, Call("GET", _path("series", series, "sessions")))

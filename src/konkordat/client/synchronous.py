@@ -210,6 +210,20 @@ class Client:
         """What stands in the way of a session's place, and which slots are free instead."""
         return self._run(operations.alternatives(self._core, session))
 
+    def free(self, **query: str) -> Iterator[Item]:
+        """Which rooms and booths are free, and what is booked there: of one `room`, `booth`, `venue` or `event` (ids),
+        on a `day`, or from `local_start` on for `duration_minutes`.
+
+        Each has type, id, venue, name, capacity, time_zone, is_free, free (slots, as long as can be), taken.
+        """
+        cursor: dict[str, str] = {}
+        while True:
+            page = self._run(operations.free_page(self._core, query | cursor))
+            yield from page.data
+            if not page.next_cursor:
+                return
+            cursor = {"cursor": page.next_cursor}
+
     def series_sessions(self, series: str) -> builtins.list[Item]:
         """The sessions of a series, in order of their times by the rule."""
         return self._run(operations.series_sessions(self._core, series))

@@ -43,6 +43,10 @@ class Rulebook:
         self._overridden = overridden  # a reason was given for what may be overridden
         self._sites: dict[str, rules.Values] = {}  # rooms and booths that were looked up
 
+    def values(self, collection: Collection, id: object) -> rules.Values | None:
+        """A record's groups, None for what is not alive."""
+        return self._look_up(collection, id)
+
     def site(self, name: str) -> rules.Values:
         """The room or booth of that resource name."""
         found = self._sites.get(name)

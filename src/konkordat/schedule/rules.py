@@ -35,6 +35,7 @@ from konkordat.schedule.times import (
     DAY_STARTS_AT,
     Interval,
     day_of,
+    from_local,
     to_local,
     zone,
 )
@@ -161,7 +162,20 @@ def within_event(interval: Interval, frame: EventFrame) -> bool:
     return frame.first <= starts <= frame.last and ends <= frame.last + timedelta(days=1)
 
 
+def day_start_ms(day: date, frame: EventFrame) -> int:
+    """When a day of the event begins, UTC milliseconds."""
+    local = datetime.combine(day, time.fromisoformat(frame.day_starts_at), frame.zone)
+    return from_local(local)
+
+
 # Rooms ----------------------------------------------------------------------------------------
+
+
+class Site(NamedTuple):
+    """A room or booth, by its resource name, and the clocks there."""
+
+    name: str
+    zone: ZoneInfo
 
 
 def buffers_of(place: Values) -> Buffers:
@@ -177,10 +191,7 @@ def within_hours(interval: Interval, room: Values, at: ZoneInfo) -> bool:
 
     Hours that meet are one: a room open until midnight and from midnight on is open at midnight.
     """
-    try:
-        hours = msgspec.convert(read(room, "bookable_hours") or (), tuple[BookableHours, ...])
-    except msgspec.ValidationError:
-        return True  # a merge of something newer; who knows the rule will keep it
+    hours = _hours_of(room)
     if not hours:
         return True
     start, until = to_local(interval.start_ms, at), to_local(interval.until_ms, at)
@@ -189,6 +200,33 @@ def within_hours(interval: Interval, room: Values, at: ZoneInfo) -> bool:
         if opens <= open_until < closes:
             open_until = closes
     return open_until >= until.replace(fold=0)
+
+
+def open_spans(interval: Interval, room: Values, at: ZoneInfo) -> list[Interval]:
+    """The parts of a time at which the room may be booked: all of it for a room without hours."""
+    hours = _hours_of(room)
+    if not hours:
+        return [interval]
+    start, until = to_local(interval.start_ms, at), to_local(interval.until_ms, at)
+    found: list[Interval] = []
+    for opens, closes in sorted(_openings(hours, start.date(), until.date())):
+        opens_ms = max(from_local(opens.replace(tzinfo=at)), interval.start_ms)
+        # The later of two equal wall times: what closes after the clocks went back is open until then.
+        closes_ms = min(from_local(closes.replace(tzinfo=at, fold=1)), interval.until_ms)
+        if opens_ms >= closes_ms:
+            continue
+        if found and opens_ms <= found[-1].until_ms:  # hours that meet are one
+            before = found.pop()
+            opens_ms, closes_ms = before.start_ms, max(before.until_ms, closes_ms)
+        found.append(Interval(opens_ms, closes_ms))
+    return found
+
+
+def _hours_of(room: Values) -> tuple[BookableHours, ...]:
+    try:
+        return msgspec.convert(read(room, "bookable_hours") or (), tuple[BookableHours, ...])
+    except msgspec.ValidationError:
+        return ()  # a merge of something newer; who knows the rule will keep it
 
 
 def _openings(

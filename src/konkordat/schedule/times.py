@@ -106,6 +106,11 @@ def _to_utc_ms(local_time: str, time_zone: str, fold: int) -> int | TimeRefusal:
     return (utc - _EPOCH) // timedelta(milliseconds=1)
 
 
+def from_local(local: datetime) -> int:
+    """A wall time with its zone as UTC milliseconds; one inside a gap as if the clocks had not gone forward yet."""
+    return (local.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
+
+
 def to_local(utc_ms: int, time_zone: ZoneInfo) -> datetime:
     """The wall time of an instant, without tzinfo; ``fold`` tells the second of two equal ones."""
     aware = (_EPOCH + timedelta(milliseconds=utc_ms)).astimezone(time_zone)
