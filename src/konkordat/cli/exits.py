@@ -6,7 +6,9 @@ or stops; DEFECT is the same in both.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -26,8 +28,11 @@ class ExitCode(IntEnum):
 class CommandError(Exception):
     """{message} The command ended; `code` says how."""
 
-    def __init__(self, message: str, code: ExitCode, kind: str) -> None:
+    def __init__(
+        self, message: str, code: ExitCode, kind: str, more: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message  # one sentence or two: what happened, what to do
         self.code = code
         self.kind = kind  # stable, snake_case, for `--json`
+        self.more = more or {}  # what else `--json` tells

@@ -19,6 +19,7 @@ from konkordat.cli import (
     cluster_commands,
     data_commands,
     local_commands,
+    place_commands,
     programme_commands,
     seats_commands,
 )
@@ -57,6 +58,7 @@ app = typer.Typer(
 )
 for module in (
     local_commands,
+    place_commands,
     cluster_commands,
     seats_commands,
     programme_commands,
@@ -105,8 +107,12 @@ def main(arguments: list[str]) -> int:
         failure = _expected(error) or _defect(error)
         say_error(failure.message)
         if "--json" in arguments:
-            told = {"code": failure.kind, "detail": failure.message, "exit_code": failure.code}
-            emit_json({"error": told})
+            told: dict[str, Any] = {
+                "code": failure.kind,
+                "detail": failure.message,
+                "exit_code": failure.code,
+            }
+            emit_json({"error": told | dict(failure.more)})
         return failure.code
 
 

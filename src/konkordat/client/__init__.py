@@ -13,6 +13,7 @@ read your own writes at whatever node answers.
 """
 
 from konkordat.client.asynchronous import AsyncClient
+from konkordat.client.core import new_idempotency_key
 from konkordat.client.errors import (
     BadAnswer,
     Conflict,
@@ -78,4 +79,5 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "WriteOptions",
+    "new_idempotency_key",
 ]

@@ -36,6 +36,12 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 CHANCE: Final = random.SystemRandom()
 
 
+def new_idempotency_key() -> str:
+    """A fresh name for one write. Keep it to repeat the write, from another process too, or to ask again what became
+    of it (`wait_s`): it has one effect."""
+    return uuid7(int(time.time() * 1000), secrets.token_bytes(10))
+
+
 class Send(NamedTuple):
     """Perform this request."""
 
@@ -174,16 +180,14 @@ class Core:
         allow_insecure: bool = False,
         now: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = CHANCE.random,
-        new_key: Callable[[], str] = lambda: uuid7(
-            int(time.time() * 1000), secrets.token_bytes(10)
-        ),
+        new_key: Callable[[], str] | None = None,
     ) -> None:
         self.nodes = Nodes(urls, now)
         self.key = key
         self.retry = retry or RetryPolicy()
         self._seen = Seen()
         self.draw = draw
-        self._now, self._new_key = now, new_key
+        self._now, self._new_key = now, new_key or new_idempotency_key
         for url in self.nodes.urls:
             _check_address(url, has_key=bool(key), allow_insecure=allow_insecure)
 

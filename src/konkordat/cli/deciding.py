@@ -1,0 +1,61 @@
+"""Waiting for a decision: a write is done at once, and asked again what became of it until it is decided."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from rich.console import Console
+
+from konkordat.cli.exits import CommandError, ExitCode
+from konkordat.cli.naming import Item, Names
+from konkordat.cli.slots import free_text
+from konkordat.client import Conflict, new_idempotency_key
+
+ASKED_S_MAX: Final = 30.0  # as long as a node waits in one request
+UNDECIDED: Final = frozenset({"tentative", "pending"})
+
+# A write with these options; repeated with the same key it has one effect and shows the record as it is by then.
+Write = Callable[..., Item]
+
+
+def settle(
+    write: Write,
+    state_of: Callable[[Item], str],
+    wait_s: float,
+    console: Console,
+    on_undecided: Callable[[Item], None],
+) -> Item:
+    """Write, and wait until it is decided or the time is up; the record as it is then.
+
+    `on_undecided` is told the record as it was first, when that is not decided yet.
+    """
+    key = new_idempotency_key()
+    made = write(idempotency_key=key)
+    if state_of(made) not in UNDECIDED or not wait_s:
+        return made
+    on_undecided(made)
+    ends = time.monotonic() + wait_s
+    with console.status("waiting for the decision …"):
+        while state_of(made) in UNDECIDED and (left := ends - time.monotonic()) > 0:
+            made = write(idempotency_key=key, wait_s=min(max(left, 1.0), ASKED_S_MAX))
+    return made
+
+
+def exit_of(state: str, wait_s: float) -> ExitCode:
+    """0 for what was asked for; what was not waited for may still be undecided."""
+    is_done = state in {"confirmed", "checked_in"} or (state in UNDECIDED and not wait_s)
+    return ExitCode.OK if is_done else ExitCode.UNMET
+
+
+def refused(error: Conflict, names: Names) -> CommandError:
+    """A place that is taken: by whom, and what is free instead, in one line."""
+    holders = ", ".join(dict.fromkeys(names.holder(claim) for claim in error.conflicts))
+    free = free_text(names, error.alternatives)
+    instead = f" Free instead: {free}." if free else ""
+    message = (
+        f"The place is taken{f' by {holders}' if holders else ''}. Nothing was written.{instead}"
+    )
+    more: dict[str, Any] = {"conflicts": error.conflicts, "alternatives": error.alternatives}
+    return CommandError(message, ExitCode.REFUSED, error.code, more)

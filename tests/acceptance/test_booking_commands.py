@@ -1,0 +1,182 @@
+"""Booking from a terminal: what is free, places, as one person does it against real nodes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from konkordat.cli.cluster import LocalCluster
+from konkordat.client import Client
+from support.terminal import Result, access, cluster, run
+
+ZONE = "Europe/Zurich"
+SEATED_S_MAX = 15.0  # on a busy machine
+
+
+class Forum(NamedTuple):
+    """What there is; commands are given at geneva, zurich decides."""
+
+    env: dict[str, str]
+    client: Client
+    event: str
+    venue: str
+
+    def run(self, *arguments: str) -> Result:
+        return run(*arguments, env=self.env)
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    with cluster(tmp_path_factory.mktemp("nodes"), "zurich", "geneva", "bern") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def forum(nodes: LocalCluster) -> Iterator[Forum]:
+    """A house with three rooms and a stand, an event of three days."""
+    with Client(nodes.urls["geneva"], key=nodes.key) as client:
+        house = {"name": {"de": "Kursaal", "fr": "Casino"}, "time_zone": ZONE, "region": "zurich"}
+        venue = client.venues.create(house)["id"]
+        for name, seats in (("Saal", 200), ("Estrich", 40), ("Stube", 12)):
+            client.rooms.create({"venue": venue, "name": {"de": name}, "capacity": seats})
+        client.booths.create({"venue": venue, "name": {"de": "A1"}})
+        days = {"start_date": "2027-06-01", "end_date": "2027-06-28", "time_zone": ZONE}
+        event = client.events.create({"slug": "forum", "name": {"de": "Forum"}, **days})["id"]
+        until = time.monotonic() + SEATED_S_MAX
+        while not all(seat["has_holder"] for seat in client.who_decides()):
+            assert time.monotonic() < until, "nobody decides"
+            time.sleep(0.05)
+        yield Forum(access(nodes, "geneva"), client, event, venue)
+
+
+def lines(result: Result) -> list[str]:
+    return [line for line in result.out.splitlines() if line.strip()]
+
+
+# Places -----------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_booked_by_names_and_its_decision_is_shown(forum: Forum) -> None:
+    done = forum.run("book", "--new", "Netze", "Saal@2027-06-01T09:00", "--minutes", "45")
+    assert done.code == 0, done.err
+    assert "confirmed   ‘Netze’: Saal, Tue 2027-06-01 09:00–09:45" in lines(done)
+    again = forum.run("book", "Netze")
+    assert lines(again) == ["confirmed   ‘Netze’: Saal, Tue 2027-06-01 09:00–09:45"]
+
+
+def test_a_place_that_is_taken_is_refused_with_what_is_free_instead(forum: Forum) -> None:
+    forum.run("book", "--new", "Frühe", "saal@2027-06-02 09:00", "--until", "09:45")
+    late = ("book", "--new", "Späte", "Saal@2027-06-02T09:15", "-m", "30", "--event", "forum")
+    refused = forum.run(*late, "--json")
+    assert refused.code == 4
+    assert "taken by ‘Frühe’" in refused.line
+    assert "Saal@2027-06-02T09:45" in refused.line
+    error = refused.json["error"]
+    assert (error["code"], len(error["conflicts"])) == ("slot_taken", 1)
+    instead = forum.run(*late, "--or", "Estrich", "--json")
+    assert instead.code == 0, instead.err
+    assert instead.json["session"]["slot"]["granted"]["local_start"] == "2027-06-02T09:15"
+    told = forum.run("book", "Späte")
+    assert "Estrich, Wed 2027-06-02 09:15–09:45" in lines(told)[0]
+    assert lines(told)[1].strip() == "instead of Saal, Wed 2027-06-02 09:15–09:45"
+
+
+def test_who_lines_up_is_displaced_with_the_reason_and_has_the_place_once_it_is_free(
+    forum: Forum,
+) -> None:
+    forum.run("book", "--new", "Erste", "Stube@2027-06-03T09:00", "-m", "60")
+    second = forum.run("book", "--new", "Zweite", "Stube@2027-06-03T09:00", "-m", "60", "--line-up")
+    assert second.code == 1
+    assert [line.split()[0] for line in lines(second)[:3]] == ["tentative", "displaced", "taken"]
+    assert "taken by ‘Erste’" in second.out
+    assert "free instead: Stube, Thu 2027-06-03 08:00–09:00" in second.out
+    gone = forum.run("unbook", "Erste")
+    assert lines(gone) == ["Stube, Thu 2027-06-03 09:00–10:00 is let go."]
+    until = time.monotonic() + SEATED_S_MAX
+    while forum.run("book", "Zweite").code:
+        assert time.monotonic() < until, "the place came free, and nobody got it"
+
+
+def test_a_session_is_moved_by_what_changes(forum: Forum) -> None:
+    forum.run("book", "--new", "Wandernde", "Saal@2027-06-04T09:00", "-m", "30")
+    for place, now in (
+        ("@10:00", "Saal, Fri 2027-06-04 10:00–10:30"),
+        ("Estrich", "Estrich, Fri 2027-06-04 10:00–10:30"),
+        ("A1@2027-06-05T10:00", "A1, Sat 2027-06-05 10:00–10:30"),
+    ):
+        moved = forum.run("book", "Wandernde", place)
+        assert moved.code == 0, moved.err
+        assert lines(moved)[-1].endswith(now)
+    longer = forum.run("book", "Wandernde", "--until", "12:00")
+    assert lines(longer)[-1].endswith("A1, Sat 2027-06-05 10:00–12:00")
+    assert forum.run("unbook", "Wandernde", "--cancel", "--json").json["session"]["state"] == (
+        "cancelled"
+    )
+
+
+def test_what_is_free_is_shown_at_a_time_and_on_a_day(forum: Forum) -> None:
+    forum.run("book", "--new", "Morgen", "Saal@2027-06-06T09:00", "-m", "60")
+    at = forum.run("free", "Casino", "--at", "2027-06-06T09:30", "--minutes", "60")
+    assert at.code == 0, at.err
+    rows = {line.split()[0]: line for line in lines(at)}
+    assert "only 10:00–10:30" in rows["Saal"]
+    assert "09:00–10:00 ‘Morgen’" in rows["Saal"]
+    assert rows["Estrich"].split()[2] == "free"
+    large = forum.run(
+        "free", "forum", "--at", "2027-06-06T09:30", "--until", "10:00", "--seats", "100"
+    )
+    assert large.code == 1, "the only room as large is taken"
+    day = forum.run("free", "Kursaal/Saal", "--on", "2027-06-06", "--event", "forum")
+    assert [line.strip() for line in lines(day)[1:]] == [
+        "00:00–09:00  free",
+        "09:00–10:00  ‘Morgen’",
+        "10:00–24:00  free",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("free",), 2, "--at"),
+        (("free", "--at", "2027-03-28T02:30"), 4, "does not exist"),
+        (("free", "Sahl", "--on", "2027-06-01"), 4, "Saal"),
+        (("free", "--on", "2027-06-31"), 2, "no date"),
+        (("book", "Nichts", "Saal@2027-06-01T09:00"), 4, "no session 'Nichts'"),
+        (("book", "--new", "X", "Sahl@2027-06-01T09:00", "-m", "5"), 4, "Estrich"),
+        (("book", "--new", "X", "Saal@2027-06-01T09:00"), 2, "--minutes"),
+        (("book", "--new", "X", "Saal@2027-06-01T09:00", "-m", "0"), 2, "--minutes"),
+        (("book", "--new", "X", "Saal@2027-06-01T09:00", "--until", "08:00"), 2, "not after"),
+        (("book", "--new", "X", "Saal@2027-06-01T25:00", "-m", "5"), 2, "no time"),
+        (("book", "--new", "X", "Saal@09:00", "-m", "5"), 2, "no day"),
+        (("book", "--new", "X", "Saal@2027-03-28T02:30", "-m", "5"), 4, "03:30"),
+        (("book", "--new", "X", "Saal@2027-07-28T09:00", "-m", "5"), 4, "outside_event"),
+        (("book", "--new", "X", "Saal@2027-06-01T09:00", "-m", "5", "-e", "no"), 4, "forum"),
+        (("book", "--new", "X", "--hold", "h", "-m", "5"), 2, "hold"),
+        (("unbook", "Nichts"), 4, "no session"),
+    ],
+)
+def test_what_cannot_be_meant_says_what_to_do(
+    forum: Forum, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    refused = forum.run(*arguments)
+    assert (refused.code, refused.out) == (code, "")
+    assert says in refused.line
+
+
+def test_without_a_key_or_a_node_nothing_is_tried_for_long(forum: Forum) -> None:
+    nobody = run("book", "Netze", env={**forum.env, "KONKORDAT_KEY": ""})
+    assert (nobody.code, "KONKORDAT_KEY" in nobody.line) == (4, True)
+    nowhere = run("free", "--timeout", "0.5", env={"KONKORDAT_URL": "http://127.0.0.1:1"})
+    assert (nowhere.code, "--url" in nowhere.line) == (3, True)
+
+
+def test_a_dry_run_writes_nothing_and_one_that_does_not_wait_is_tentative(forum: Forum) -> None:
+    place = ("Saal@2027-06-07T09:00", "-m", "30")
+    dry = forum.run("book", "--new", "Probe", *place, "--dry-run")
+    assert (dry.code, "nothing was written" in dry.out) == (0, True)
+    assert forum.run("book", "Probe").code == 4
+    now = forum.run("book", "--new", "Probe", *place, "--wait", "0", "--json")
+    assert (now.code, now.json["state"]) == (0, "tentative")
