@@ -1,4 +1,4 @@
-"""Booking from a terminal: what is free, places, as one person does it against real nodes."""
+"""Booking from a terminal: what is free, places, holds, as one person does it against real nodes."""
 
 from __future__ import annotations
 
@@ -180,3 +180,63 @@ def test_a_dry_run_writes_nothing_and_one_that_does_not_wait_is_tentative(forum:
     assert forum.run("book", "Probe").code == 4
     now = forum.run("book", "--new", "Probe", *place, "--wait", "0", "--json")
     assert (now.code, now.json["state"]) == (0, "tentative")
+
+
+# Holds ------------------------------------------------------------------------------------------------
+
+
+def test_a_place_is_held_extended_and_made_a_session(forum: Forum) -> None:
+    made = forum.run(
+        *("hold", "make", "Saal@2027-06-08T14:00", "-m", "60", "--note", "für Mila", "--for", "2m")
+    )
+    assert made.code == 0, made.err
+    assert "confirmed   hold ‘für Mila’: Saal, Tue 2027-06-08 14:00–15:00" in lines(made)
+    assert "2 min from now" in made.out
+    refused = forum.run("book", "--new", "Fremde", "Saal@2027-06-08T14:30", "-m", "10")
+    assert (refused.code, "a hold ‘für Mila’" in refused.line) == (4, True)
+    longer = forum.run("hold", "extend", "für Mila", "--for", "1h30m")
+    assert (longer.code, "90 min from now" in longer.out) == (0, True)
+    (row,) = [line for line in lines(forum.run("hold", "list")) if "für Mila" in line]
+    assert "Saal, Tue 2027-06-08 14:00–15:00" in row
+    assert "in 90 min" in row
+    booked = forum.run("book", "--new", "Milas", "--hold", "für Mila")
+    assert booked.code == 0, booked.err
+    assert "Saal, Tue 2027-06-08 14:00–15:00" in booked.out
+    assert not forum.run("hold", "list", "--event", "forum", "--json").json["holds"]
+    (over,) = forum.run("hold", "list", "--all", "--json").json["holds"]
+    assert over["slot"]["state"] == "released"
+
+
+def test_a_hold_is_let_go_and_one_that_is_over_asks_for_its_place_again(forum: Forum) -> None:
+    place = ("Stube@2027-06-09T14:00", "--until", "15:00")
+    made = forum.run("hold", "make", *place, "--note", "kurz", "--for", "1s", "--json")
+    assert made.code == 0, made.err
+    until = time.monotonic() + SEATED_S_MAX
+    while forum.client.holds.get(made.json["id"])["slot"]["state"] != "expired":
+        assert time.monotonic() < until, "it does not end"
+        time.sleep(0.05)
+    assert "hold_expired" in forum.run("book", "--new", "Zu spät", "--hold", "kurz").line
+    again = forum.run("hold", "extend", "kurz")
+    assert (again.code, "confirmed" in again.out) == (0, True)
+    gone = forum.run("hold", "release", "kurz")
+    assert lines(gone) == ["Stube, Wed 2027-06-09 14:00–15:00 is let go."]
+    assert forum.run("free", "Stube", "--at", "2027-06-09T14:00").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("hold",), 2, "which"),
+        (("hold", "make", "Saal@2027-06-01T09:00", "-m", "5", "--for", "25h"), 2, "a day"),
+        (("hold", "make", "Saal@2027-06-01T09:00", "-m", "5", "--for", "0m"), 2, "15m"),
+        (("hold", "make", "Saal@2027-06-01T09:00", "-m", "5", "--for", "bald"), 2, "15m"),
+        (("hold", "make", "@09:00", "-m", "5"), 2, "no place"),
+        (("hold", "release", "nichts"), 4, "no hold"),
+    ],
+)
+def test_a_hold_that_cannot_be_meant_says_what_to_do(
+    forum: Forum, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    refused = forum.run(*arguments)
+    assert refused.code == code
+    assert says in refused.line

@@ -18,6 +18,7 @@ from konkordat import __version__
 from konkordat.cli import (
     cluster_commands,
     data_commands,
+    hold_commands,
     local_commands,
     place_commands,
     programme_commands,
@@ -59,6 +60,7 @@ app = typer.Typer(
 for module in (
     local_commands,
     place_commands,
+    hold_commands,
     cluster_commands,
     seats_commands,
     programme_commands,
@@ -137,7 +139,8 @@ def _usage(error: Any) -> CommandError:
     """What the parser of arguments says, and where help is."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "konkordat"
-    said = error.format_message().rstrip()
+    # Of a group without a command the parser shows the help, and says nothing.
+    said = error.format_message().rstrip() or "Say which of its commands"
     ended = said if said.endswith((".", "?", "!")) else f"{said}."
     message = f"{ended} See: {command} --help"
     return CommandError(message, ExitCode.USAGE, "usage")

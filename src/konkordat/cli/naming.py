@@ -20,6 +20,9 @@ NAMES_SHOWN_MAX: Final = 12  # of what there is, where a name fits nothing
 # Records that are looked through for a name: a large programme, a large congress. Beyond it takes the id.
 LOOKED_MAX: Final = 20_000
 PAGE: Final = "200"
+LIVE: Final = frozenset(
+    {"confirmed", "tentative"}
+)  # states of a slot that has or asks for its place
 
 
 class Site(Struct, frozen=True):
@@ -102,6 +105,8 @@ class Names:
         kind = "series" if collection == "series" else collection.removesuffix("s")
         names = _event_name if collection == "events" else name_of
         found = self._matching((collection,), text)
+        # Of several by one name those that have or want their place are meant.
+        found = [one for one in found if _is_live(one[1])] or found
         return self._only(found, text, kind, lambda: map(names, self._list(collection)))[1]
 
     def _matching(self, collections: Sequence[str], text: str) -> list[tuple[str, Item]]:
@@ -223,6 +228,10 @@ def _called(item: Item) -> set[str]:
     named = _named(item)
     names = set(named.values()) if isinstance(named, dict) else {str(named)}
     return names | {item[key] for key in ("slug", "email") if item.get(key)}
+
+
+def _is_live(item: Item) -> bool:
+    return (item.get("slot") or {}).get("state", "confirmed") in LIVE
 
 
 def _event_name(event: Item) -> str:
