@@ -1,4 +1,4 @@
-"""Booking from a terminal: what is free, places, holds, as one person does it against real nodes."""
+"""Booking from a terminal: what is free, places, holds, series, as one person does it against real nodes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def forum(nodes: LocalCluster) -> Iterator[Forum]:
 
 
 def lines(result: Result) -> list[str]:
-    return [line for line in result.out.splitlines() if line.strip()]
+    return [line.strip() for line in result.out.splitlines() if line.strip()]
 
 
 # Places -----------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def test_a_place_that_is_taken_is_refused_with_what_is_free_instead(forum: Forum
     assert instead.json["session"]["slot"]["granted"]["local_start"] == "2027-06-02T09:15"
     told = forum.run("book", "Späte")
     assert "Estrich, Wed 2027-06-02 09:15–09:45" in lines(told)[0]
-    assert lines(told)[1].strip() == "instead of Saal, Wed 2027-06-02 09:15–09:45"
+    assert lines(told)[1] == "instead of Saal, Wed 2027-06-02 09:15–09:45"
 
 
 def test_who_lines_up_is_displaced_with_the_reason_and_has_the_place_once_it_is_free(
@@ -130,7 +130,7 @@ def test_what_is_free_is_shown_at_a_time_and_on_a_day(forum: Forum) -> None:
     )
     assert large.code == 1, "the only room as large is taken"
     day = forum.run("free", "Kursaal/Saal", "--on", "2027-06-06", "--event", "forum")
-    assert [line.strip() for line in lines(day)[1:]] == [
+    assert lines(day)[1:] == [
         "00:00–09:00  free",
         "09:00–10:00  ‘Morgen’",
         "10:00–24:00  free",
@@ -238,5 +238,60 @@ def test_a_hold_that_cannot_be_meant_says_what_to_do(
     forum: Forum, arguments: tuple[str, ...], code: int, says: str
 ) -> None:
     refused = forum.run(*arguments)
+    assert refused.code == code
+    assert says in refused.line
+
+
+# Series -----------------------------------------------------------------------------------------------
+
+
+def test_a_series_is_booked_whole_or_without_what_is_taken(forum: Forum) -> None:
+    forum.run("book", "--new", "Im Weg", "Estrich@2027-06-17T18:30", "-m", "60")
+    yoga = ("series", "make", "Yoga", "Estrich@2027-06-10T18:00", "-m", "45", "--weekly")
+    refused = forum.run(*yoga, "--times", "3")
+    assert refused.code == 4
+    assert "Of 2027-06-17 18:00: The place is taken by ‘Im Weg’" in refused.line
+    assert "--skip-taken" in refused.line
+    made = forum.run(*yoga, "--last", "2027-06-24", "--skip-taken")
+    assert made.code == 0, made.err
+    rows = {line[:16]: line[18:] for line in lines(made) if line.startswith("2027")}
+    assert rows["2027-06-10 18:00"].startswith("confirmed  Estrich, Thu 2027-06-10 18:00–18:45")
+    assert rows["2027-06-17 18:00"].split("  ")[:2] == ["left out", "taken by ‘Im Weg’"]
+    assert rows["2027-06-24 18:00"].startswith("confirmed")
+    assert "Yoga" in forum.run("series", "list", "-e", "forum").out
+
+
+def test_what_became_of_an_occurrence_is_shown_and_a_series_goes_as_a_whole(forum: Forum) -> None:
+    forum.run("series", "make", "Chor", "Saal@2027-06-10T06:00", "-m", "30", "--daily", "--times=3")
+    sessions = forum.run("series", "show", "chor", "--json").json["sessions"]
+    assert forum.run("book", sessions[0]["id"][-12:], "@06:30").code == 0
+    assert forum.run("unbook", sessions[1]["id"]).code == 0
+    shown = forum.run("series", "show", "Chor")
+    rows = [line.split()[2:4] for line in lines(shown) if line.startswith("2027")]
+    assert (shown.code, rows[1][:2], rows[2][0]) == (1, ["no", "place"], "confirmed")
+    assert "2027-06-10 06:30–07:00" in shown.out
+    ambiguous = forum.run("unbook", "Chor")
+    assert (ambiguous.code, sessions[2]["id"] in ambiguous.line) == (2, True)
+    assert "3 sessions are deleted" in forum.run("series", "delete", "Chor").out
+    assert forum.run("series", "show", "Chor").code == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("--times", "3"), 2, "--weekly"),
+        (("--daily",), 2, "--times 8"),
+        (("--daily", "--weekly", "--times", "3"), 2, "not both"),
+        (("--daily", "--times", "0"), 2, "--times"),
+        (("--daily", "--times", "65"), 2, "--times"),
+        (("--daily", "--last", "2027-05-01"), 2, "before the first"),
+        (("--daily", "--rule", "FREQ=DAILY;COUNT=2"), 2, "--rule says it all"),
+        (("--rule", "FREQ=HOURLY;COUNT=2"), 4, "bad_recurrence"),
+    ],
+)
+def test_a_series_that_cannot_be_meant_says_what_to_do(
+    forum: Forum, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    refused = forum.run("series", "make", "X", "Saal@2027-06-11T06:00", "-m", "30", *arguments)
     assert refused.code == code
     assert says in refused.line

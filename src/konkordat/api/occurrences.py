@@ -13,10 +13,10 @@ from konkordat.api.front import Route
 from konkordat.api.problems import Problem
 from konkordat.api.views import FORMS
 from konkordat.kernel.ids import record_key
-from konkordat.kernel.refusal import Refusal
+from konkordat.schedule import series
 from konkordat.schedule.claims import SESSIONS
 from konkordat.schedule.registry import COLLECTIONS
-from konkordat.schedule.series import SERIES, occurrences_of
+from konkordat.schedule.series import SERIES
 
 
 async def sessions_of(call: Call) -> Answer:
@@ -29,11 +29,7 @@ async def sessions_of(call: Call) -> Answer:
         record = reader.load([key]).get(key)
     if record is None or not record.alive:
         raise Problem("not_found", f"There is no series {key.id!r}.")
-    values = {group: register.value for group, register in record.fields.items()}
-    found = occurrences_of(key.id, values)
-    # A merge may leave a rule that makes no sense; its sessions are still there, by their event.
-    named = () if isinstance(found, Refusal) else found
-    keys = [record_key(call.tenant, SESSIONS, one.session) for one in named]
+    keys = series.sessions_of(record)
     records, claims = reader.load(keys), reader.claims_of(keys)
     sessions = [records[key] for key in keys if key in records and records[key].alive]
     items = [FORMS[SESSIONS].json(s, claims.get(s.key, ())) for s in sessions]

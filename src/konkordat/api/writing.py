@@ -25,6 +25,7 @@ from konkordat.kernel.refusal import Refusal
 from konkordat.replica.messages import Accepted, Command, Outcome, Replayed
 from konkordat.schedule.claims import claims_of
 from konkordat.schedule.commands import Operation, SeriesNote, WriteCommand, WriteNotes
+from konkordat.schedule.series import SERIES, sessions_of
 from konkordat.store.port import Reader
 
 REASON_CHARS_MAX: Final = 500  # of an override; it stands in the audit trail for ever
@@ -278,8 +279,12 @@ def problem_json(problem: Problem, request_id: str) -> bytes:
 async def settled(call: Call, done: Sequence[Written]) -> Sequence[Written]:
     """What a write came to, once its claims are decided: as it is then, if the caller prefers to wait (`Prefer:
     wait=N`) and something is tentative; else as it is."""
-    open_ = [d.claim.id for one in done for d in one.claims if d.state is ClaimState.TENTATIVE]
-    if call.wait_s is None or not open_:
+    if call.wait_s is None:
+        return done
+    reader = call.front.gate.reader()
+    claims_waited_for = [d for one in done for d in (*one.claims, *_of_sessions(one, reader))]
+    open_ = [d.claim.id for d in claims_waited_for if d.state is ClaimState.TENTATIVE]
+    if not open_:
         return done
     left_s = call.wait_until_s - asyncio.get_running_loop().time()
     await call.front.gate.decided(open_, left_s)
@@ -297,3 +302,11 @@ async def settled(call: Call, done: Sequence[Written]) -> Sequence[Written]:
         else one
         for one in done
     ]
+
+
+def _of_sessions(one: Written, reader: Reader) -> list[DecidedClaim]:
+    """What the sessions of a series claim: it has no claims of its own."""
+    if one.record is None or one.record.key.collection != SERIES or not one.record.alive:
+        return []
+    owned = reader.claims_of(sessions_of(one.record))
+    return [decided for claims in owned.values() for decided in claims]

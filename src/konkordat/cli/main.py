@@ -23,6 +23,7 @@ from konkordat.cli import (
     place_commands,
     programme_commands,
     seats_commands,
+    series_commands,
 )
 from konkordat.cli.exits import CommandError, ExitCode
 from konkordat.cli.output import emit_json, say_error
@@ -61,6 +62,7 @@ for module in (
     local_commands,
     place_commands,
     hold_commands,
+    series_commands,
     cluster_commands,
     seats_commands,
     programme_commands,

@@ -17,7 +17,8 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from konkordat.kernel import canonical
-from konkordat.kernel.ids import Collection, Group, RecordId, RecordKey, uuid7
+from konkordat.kernel.ids import Collection, Group, RecordId, RecordKey, record_key, uuid7
+from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 from konkordat.replica.domain import View
 from konkordat.schedule import rules
@@ -66,6 +67,14 @@ def occurrences_of(id_: str, values: rules.Values) -> tuple[Occurrence, ...] | R
     if not isinstance(times, tuple):
         return Refusal(times.code, f"{times}.", "/rule")
     return tuple([Occurrence(time, session_id(id_, time)) for time in times])
+
+
+def sessions_of(record: Record) -> list[RecordKey]:
+    """The keys of a series' sessions, in order of their times by the rule, whether they are there or not."""
+    found = occurrences_of(record.key.id, rules.values_of(record))
+    # A merge may leave a rule that makes no sense; the sessions are still there, by their event.
+    named = () if isinstance(found, Refusal) else found
+    return [record_key(record.key.tenant, SESSIONS, one.session) for one in named]
 
 
 def session_id(series: str, recurrence_id: str) -> str:

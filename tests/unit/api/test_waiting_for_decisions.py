@@ -210,3 +210,21 @@ def test_a_release_waits_for_its_name(forum: Programme, acme: Caller, table: Tab
         made = acme.post(path, {"name": "1.0"}, headers=WAIT)
     assert made.json()["release"]["state"] == "confirmed"
     assert made.headers["preference-applied"] == "wait=10"
+
+
+def test_a_series_waits_for_the_places_of_its_sessions(
+    forum: Programme, acme: Caller, table: Table
+) -> None:
+    body = {
+        "event": forum.event,
+        "slot": forum.slot(),
+        "rule": "FREQ=DAILY;COUNT=3",
+        "session": {"title": {"de": "Morgen"}},
+    }
+    with Elsewhere(table):
+        made = acme.post("/v2/series", body, headers=WAIT | {"Idempotency-Key": "once"})
+        assert made.status_code == 201, made.text
+        path = f"/v2/series/{made.json()['id']}/sessions"
+        assert [state(one) for one in acme.get(path).json()["data"]] == ["confirmed"] * 3
+        again = acme.post("/v2/series", body, headers=WAIT | {"Idempotency-Key": "once"})
+    assert again.headers["Idempotency-Replayed"] == "true"
