@@ -1,14 +1,15 @@
-"""Booking from a terminal: what is free, places, holds, series, as one person does it against real nodes."""
+"""Booking from a terminal: what is free, places, holds, series, seats, as one person does it against real nodes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
 
 from konkordat.cli.cluster import LocalCluster
+from konkordat.cli.main import main
 from konkordat.client import Client
 from support.terminal import Result, access, cluster, run
 
@@ -50,6 +51,22 @@ def forum(nodes: LocalCluster) -> Iterator[Forum]:
             assert time.monotonic() < until, "nobody decides"
             time.sleep(0.05)
         yield Forum(access(nodes, "geneva"), client, event, venue)
+
+
+@pytest.fixture
+def slip(
+    forum: Forum, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Runs a command in this process, against the same nodes: for the many that are refused."""
+    for name, value in forum.env.items():
+        monkeypatch.setenv(name, value)
+
+    def run_here(*arguments: str) -> Result:
+        code = main(list(arguments))
+        shown = capsys.readouterr()
+        return Result(code, shown.out, shown.err)
+
+    return run_here
 
 
 def lines(result: Result) -> list[str]:
@@ -159,9 +176,9 @@ def test_what_is_free_is_shown_at_a_time_and_on_a_day(forum: Forum) -> None:
     ],
 )
 def test_what_cannot_be_meant_says_what_to_do(
-    forum: Forum, arguments: tuple[str, ...], code: int, says: str
+    slip: Callable[..., Result], arguments: tuple[str, ...], code: int, says: str
 ) -> None:
-    refused = forum.run(*arguments)
+    refused = slip(*arguments)
     assert (refused.code, refused.out) == (code, "")
     assert says in refused.line
 
@@ -235,9 +252,9 @@ def test_a_hold_is_let_go_and_one_that_is_over_asks_for_its_place_again(forum: F
     ],
 )
 def test_a_hold_that_cannot_be_meant_says_what_to_do(
-    forum: Forum, arguments: tuple[str, ...], code: int, says: str
+    slip: Callable[..., Result], arguments: tuple[str, ...], code: int, says: str
 ) -> None:
-    refused = forum.run(*arguments)
+    refused = slip(*arguments)
     assert refused.code == code
     assert says in refused.line
 
@@ -256,7 +273,7 @@ def test_a_series_is_booked_whole_or_without_what_is_taken(forum: Forum) -> None
     assert made.code == 0, made.err
     rows = {line[:16]: line[18:] for line in lines(made) if line.startswith("2027")}
     assert rows["2027-06-10 18:00"].startswith("confirmed  Estrich, Thu 2027-06-10 18:00–18:45")
-    assert rows["2027-06-17 18:00"].split("  ")[:2] == ["left out", "taken by ‘Im Weg’"]
+    assert rows["2027-06-17 18:00"].split() == ["left", "out", "taken", "by", "‘Im", "Weg’"]
     assert rows["2027-06-24 18:00"].startswith("confirmed")
     assert "Yoga" in forum.run("series", "list", "-e", "forum").out
 
@@ -290,8 +307,67 @@ def test_what_became_of_an_occurrence_is_shown_and_a_series_goes_as_a_whole(foru
     ],
 )
 def test_a_series_that_cannot_be_meant_says_what_to_do(
-    forum: Forum, arguments: tuple[str, ...], code: int, says: str
+    slip: Callable[..., Result], arguments: tuple[str, ...], code: int, says: str
 ) -> None:
-    refused = forum.run("series", "make", "X", "Saal@2027-06-11T06:00", "-m", "30", *arguments)
+    refused = slip("series", "make", "X", "Saal@2027-06-11T06:00", "-m", "30", *arguments)
     assert refused.code == code
     assert says in refused.line
+
+
+# People -----------------------------------------------------------------------------------------------
+
+
+def test_people_are_registered_wait_in_line_and_move_up(forum: Forum) -> None:
+    forum.run("book", "--new", "Werkstatt", "Saal@2027-06-14T09:00", "-m", "60", "--seats", "2")
+    lea = forum.run("register", "Werkstatt", "Lea", "--new", "--email", "l@example.ch", "--seats=2")
+    assert (lea.code, lines(lea)[-1]) == (0, "confirmed   Lea: ‘Werkstatt’, 2 seats")
+    full = forum.run("register", "Werkstatt", "Tim", "--new", "--json")
+    assert (full.code, full.json["error"]["code"]) == (4, "sold_out")
+    assert "--waitlist" in full.line
+    tim = forum.run("register", "Werkstatt", "Tim", "--waitlist")
+    assert lines(tim)[-1] == "waitlisted  Tim: ‘Werkstatt’, 1 seat, place 1 in the line"
+    mila = forum.run("register", "Werkstatt", "Mila", "--new", "--waitlist", "--json")
+    assert (mila.code, mila.json["place_in_line"]) == (0, 2)
+    rows = forum.run("registrations", "werkstatt", "--format", "table")
+    assert [line.split()[0] for line in lines(rows)[3:]] == ["Lea", "Tim", "Mila"]
+    assert "2 of 2 seats taken, 2 waited for" in rows.out
+    gone = forum.run("unregister", "Werkstatt", "l@example.ch")
+    assert lines(gone) == ["cancelled   Lea: ‘Werkstatt’; 2 seats given back"]
+    until = time.monotonic() + SEATED_S_MAX
+    while "2 of 2 seats taken" not in forum.run("registrations", "Werkstatt", "-f", "table").out:
+        assert time.monotonic() < until, "nobody moved up"
+    assert "waited for" not in forum.run("registrations", "Werkstatt", "-f", "table").out
+
+
+def test_who_is_registered_gets_as_many_seats_as_they_ask_for_now(forum: Forum) -> None:
+    forum.run("book", "--new", "Kurs", "Saal@2027-06-15T09:00", "-m", "60", "--seats", "3")
+    forum.run("register", "Kurs", "Nora", "--new", "--seats", "2")
+    forum.run("register", "Kurs", "Otto", "--new")
+    same = forum.run("register", "Kurs", "Nora", "--seats", "2", "--json")
+    assert (same.code, same.json["seats_held"]) == (0, 2)
+    more = forum.run("register", "Kurs", "Nora", "--seats", "3", "--waitlist")
+    assert more.code == 0, more.err
+    assert lines(more)[-1].endswith("3 seats wanted, 2 held, place 1 in the line")
+    fewer = forum.run("register", "Kurs", "Nora")
+    assert (fewer.code, lines(fewer)[-1]) == (0, "confirmed   Nora: ‘Kurs’, 1 seat")
+    forum.run("unregister", "Kurs", "Nora")
+    again = forum.run("register", "Kurs", "nora")
+    assert (again.code, lines(again)[-1]) == (0, "confirmed   Nora: ‘Kurs’, 1 seat")
+
+
+def test_a_registration_that_cannot_be_meant_says_what_to_do(
+    forum: Forum, slip: Callable[..., Result]
+) -> None:
+    forum.run("book", "--new", "Ohne Plätze", "Saal@2027-06-16T09:00", "-m", "60")
+    forum.client.attendees.create({"name": "Pia"})
+    for arguments, code, says in (
+        (("register", "Ohne Plätze", "Pia"), 4, "no seats"),
+        (("register", "Ohne Plätze", "Wer"), 4, "--new"),
+        (("register", "Ohne Plätze", "Pia", "--seats", "0"), 2, "--seats"),
+        (("register", "Nichts", "Pia"), 4, "no session"),
+        (("unregister", "Ohne Plätze", "Pia"), 4, "not registered"),
+        (("registrations", "Nichts"), 4, "no session"),
+    ):
+        refused = slip(*arguments)
+        assert refused.code == code, arguments
+        assert says in refused.line

@@ -16,7 +16,7 @@ from konkordat.api.docs import CONSISTENCY, CURSOR, LIMIT, Doc, Reply
 from konkordat.api.front import Route
 from konkordat.api.problems import Problem
 from konkordat.api.resources import Resource
-from konkordat.kernel.claim import ClaimState
+from konkordat.kernel.claim import Claim, ClaimState
 from konkordat.kernel.claim import Resource as Scarce
 from konkordat.kernel.ids import RecordKey, record_key
 from konkordat.kernel.record import Record
@@ -33,6 +33,7 @@ from konkordat.schedule.claims import (
 from konkordat.schedule.registry import COLLECTIONS
 from konkordat.store.port import Reader, Span
 
+LINE_SHOWN_MAX: Final = 1_000  # nobody far behind counts on a seat
 _LIST: Final = Resource(COLLECTIONS[REGISTRATIONS])
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -52,6 +53,13 @@ class Seats(Struct, frozen=True):
     seats_pending: Annotated[int, Meta(description="Asked for, not decided yet.")]
     seats_left: Annotated[int, Meta(description="Neither confirmed nor pending.")]
     waitlisted: Annotated[int, Meta(description="Asked for by registrations that wait.")]
+    line: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Ids of the registrations that wait, in the order in which they are asked again; at most"
+            f" {LINE_SHOWN_MAX:,} of them."
+        ),
+    ]
     warnings: tuple[SeatsWarning, ...] = ()
 
 
@@ -94,26 +102,25 @@ def seats_of(reader: Reader, session: Record) -> Seats:
     pending = reader.taken(span, [ClaimState.TENTATIVE])
     taken = reader.taken(span, [ClaimState.CONFIRMED])
     # Mostly nobody waits, and then no claim is read.
-    waiting = _waiting(reader, span) if reader.taken(span, [ClaimState.DISPLACED]) else 0
+    line = _line(reader, span) if reader.taken(span, [ClaimState.DISPLACED]) else []
+    waiting = sum(claim.quantity for claim in line)
+    shown = tuple([claim.id.owner.id for claim in line[:LINE_SHOWN_MAX]])
     seats = seats_in(said)
     warnings: tuple[SeatsWarning, ...] = ()
     if taken > seats:
         detail = f"{taken} seats are confirmed, and the session has {seats}. Nobody loses a seat."
         warnings = (SeatsWarning("overbooked", detail),)
     left = max(seats - taken - pending, 0)
-    return Seats(said if isinstance(said, int) else None, taken, pending, left, waiting, warnings)
+    seats_said = said if isinstance(said, int) else None
+    return Seats(seats_said, taken, pending, left, waiting, shown, warnings)
 
 
-def _waiting(reader: Reader, span: Span) -> int:
-    """Seats that are waited for."""
-    denied = {
-        d.claim.id.owner: d.claim.quantity
-        for d in reader.claims_on([span])
-        if d.state is ClaimState.DISPLACED
-    }
-    records = reader.load(denied)
-    waits = (key for key, record in records.items() if value_of(record, WAITLIST) is True)
-    return sum(denied[key] for key in waits)
+def _line(reader: Reader, span: Span) -> list[Claim]:
+    """The claims that wait for seats, in the order in which whoever decides asks them again."""
+    denied = [d.claim for d in reader.claims_on([span]) if d.state is ClaimState.DISPLACED]
+    records = reader.load([claim.id.owner for claim in denied])
+    waits = {key for key, record in records.items() if value_of(record, WAITLIST) is True}
+    return sorted((c for c in denied if c.id.owner in waits), key=lambda claim: claim.order)
 
 
 def registration_routes() -> Iterator[Route]:

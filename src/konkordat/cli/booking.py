@@ -28,6 +28,7 @@ class Booking(Struct, frozen=True):
     is_new: bool
     event: str
     hold: str
+    seats: int | None  # people may register for so many; None: not said
     line_up: bool  # ask also for what is taken
     override: str
     dry_run: bool
@@ -87,7 +88,12 @@ def _new(names: Names, wish: Booking) -> Item:
     held = names.record("holds", wish.hold) if wish.hold else None
     days = {event["start_date"], event["end_date"]}
     slot = _slot(names, wish, held, None, days.pop() if len(days) == 1 else "")
-    return {"event": event["id"], "title": titled(event, wish.session), "slot": slot}
+    body = {"event": event["id"], "title": titled(event, wish.session), "slot": slot}
+    return body | _seats(wish)
+
+
+def _seats(wish: Booking) -> Item:
+    return {} if wish.seats is None else {"seats": wish.seats}
 
 
 def titled(event: Item, title: str) -> Item:
@@ -105,14 +111,14 @@ def _moved(names: Names, wish: Booking) -> tuple[str, Item]:
     if wish.place is None and not wish.hold:
         if session.get("slot") is None:
             raise wall.wrong("It has no place yet. Say which, like Saal@2027-06-01T09:00.")
-        return session["id"], {}
+        return session["id"], _seats(wish)
     held = names.record("holds", wish.hold) if wish.hold else None
     present = session.get("slot")
     planned = {"duration_minutes": session.get("duration_minutes")}
     slot = _slot(names, wish, held, present, "", planned)
     # In a merge patch, what is left out stays: another kind of place, old alternatives, the second of two equal times.
     cleared: Item = {"room": None, "booth": None, "alternatives": None, "fold": None}
-    return session["id"], {"slot": cleared | slot}
+    return session["id"], {"slot": cleared | slot} | _seats(wish)
 
 
 def _slot(

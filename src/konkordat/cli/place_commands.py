@@ -88,6 +88,23 @@ Override = Annotated[
 ]
 
 
+SeatsOffered = Annotated[
+    int | None,
+    typer.Option(
+        "--seats", metavar="N", min=0, help="People may register for so many.", show_default=False
+    ),
+]
+TakenOver = Annotated[
+    str,
+    typer.Option(
+        "--hold",
+        metavar="HOLD",
+        help="Take over the place of this hold (its note or id), instead of PLACE.",
+        show_default=False,
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("free", help=help_of(free), rich_help_panel=PANEL)(free)
@@ -170,15 +187,8 @@ def book(
     others: Others = None,
     new: Annotated[bool, typer.Option("--new", help="Make the session.")] = False,
     event: Event = "",
-    hold: Annotated[
-        str,
-        typer.Option(
-            "--hold",
-            metavar="HOLD",
-            help="Take over the place of this hold (its note or id), instead of PLACE.",
-            show_default=False,
-        ),
-    ] = "",
+    hold: TakenOver = "",
+    seats: SeatsOffered = None,
     line_up: Annotated[
         bool,
         typer.Option(
@@ -225,6 +235,7 @@ def book(
         is_new=new,
         event=event,
         hold=hold,
+        seats=seats,
         line_up=line_up,
         override=override,
         dry_run=dry_run,

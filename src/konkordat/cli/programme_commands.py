@@ -30,19 +30,11 @@ class ExportFormat(StrEnum):
     ICS = "ics"
 
 
-class ListFormat(StrEnum):
-    """How `registrations` writes a list."""
-
-    CSV = "csv"
-    JSON = "json"
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("import", help=help_of(import_), rich_help_panel=PANEL)(import_)
     app.command("export", help=help_of(export), rich_help_panel=PANEL)(export)
     app.command("release", help=help_of(release), rich_help_panel=PANEL)(release)
-    app.command("registrations", help=help_of(registrations), rich_help_panel=PANEL)(registrations)
 
 
 def import_(
@@ -162,31 +154,3 @@ def release(
 
     connection = Connection(tuple(url), key, ca, timeout)
     return run_release(connection, event, name, comment, dry_run=dry_run, as_json=as_json)
-
-
-def registrations(
-    session: Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")],
-    format_: Annotated[
-        ListFormat, typer.Option("--format", "-f", help="csv: with a header; json: one a line.")
-    ] = ListFormat.CSV,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to stdout."),
-    ] = None,
-    url: Urls = URLS_DEFAULT,
-    key: Key = "",
-    ca: Authority = None,
-    timeout: Timeout = TIMEOUT_S_DEFAULT,
-) -> int:
-    """Write who is registered for a session, with names and what became of each registration.
-
-    [bold]Examples[/]
-
-      [dim]$[/] konkordat registrations 0197… --output door-list.csv
-      [dim]$[/] konkordat registrations 0197… --format json | jq -r 'select(.state == "waitlisted").attendee_name'
-    """
-    from konkordat.cli.attending import run_registrations
-    from konkordat.cli.connection import Connection
-
-    connection = Connection(tuple(url), key, ca, timeout)
-    return run_registrations(connection, session, format_.value, output)

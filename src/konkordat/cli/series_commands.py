@@ -16,7 +16,15 @@ from konkordat.cli.options import (
     Urls,
     help_of,
 )
-from konkordat.cli.place_commands import PANEL, WAIT_S_DEFAULT, Event, Minutes, Until, Wait
+from konkordat.cli.place_commands import (
+    PANEL,
+    WAIT_S_DEFAULT,
+    Event,
+    Minutes,
+    SeatsOffered,
+    Until,
+    Wait,
+)
 
 series = typer.Typer(
     name="series",
@@ -75,12 +83,7 @@ def make(
         bool,
         typer.Option("--skip-taken", help="Leave out those whose place is taken, book the others."),
     ] = False,
-    seats: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=0, help="People may register for so many.", show_default=False
-        ),
-    ] = None,
+    seats: SeatsOffered = None,
     event: Event = "",
     wait: Wait = WAIT_S_DEFAULT,
     url: Urls = URLS_DEFAULT,

@@ -230,3 +230,16 @@ def test_who_may_only_read_cannot_register(
     assert reader.get(f"/v2/sessions/{workshop}/registrations").status_code == 200
     stranger = node.key("other")
     assert stranger.get(f"/v2/sessions/{workshop}/registrations").status_code == 404
+
+
+def test_the_line_is_told_in_the_order_in_which_seats_are_given(
+    forum: Programme, workshop: str, people: list[str]
+) -> None:
+    first = register(forum, workshop, people[0], quantity=2).json()["id"]
+    line = [register(forum, workshop, who, waitlist=True).json()["id"] for who in people[1:]]
+    assert seats(forum, workshop)["line"] == line
+    # Another quantity is another wish, at the end of the line.
+    forum.caller.patch(f"/v2/registrations/{line[0]}", {"quantity": 2})
+    assert seats(forum, workshop)["line"] == line[::-1]
+    forum.caller.patch(f"/v2/registrations/{first}", {"cancelled": True})
+    assert seats(forum, workshop)["line"] == line[:1]
