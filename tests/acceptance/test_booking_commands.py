@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import BytesIO, TextIOWrapper
 from typing import NamedTuple
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from konkordat.cli.cluster import LocalCluster
 from konkordat.cli.main import main
 from konkordat.client import Client
-from support.terminal import Result, access, cluster, run
+from support.terminal import Result, access, cluster, environment, run
 
 ZONE = "Europe/Zurich"
 SEATED_S_MAX = 15.0  # on a busy machine
@@ -26,7 +28,19 @@ class Forum(NamedTuple):
     venue: str
 
     def run(self, *arguments: str) -> Result:
-        return run(*arguments, env=self.env)
+        """A command as it is, but in this process: there are many, and a start takes longer than what they do."""
+        out, err = (TextIOWrapper(BytesIO(), encoding="utf-8") for _ in range(2))
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment(self.env).items():
+                patch.setenv(name, value)
+            with redirect_stdout(out), redirect_stderr(err):
+                code = main(list(arguments))
+        texts = []
+        for stream in (out, err):
+            stream.flush()
+            stream.seek(0)
+            texts.append(stream.read())
+        return Result(code, *texts)
 
 
 @pytest.fixture(scope="module")
@@ -53,22 +67,6 @@ def forum(nodes: LocalCluster) -> Iterator[Forum]:
         yield Forum(access(nodes, "geneva"), client, event, venue)
 
 
-@pytest.fixture
-def slip(
-    forum: Forum, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Result]:
-    """Runs a command in this process, against the same nodes: for the many that are refused."""
-    for name, value in forum.env.items():
-        monkeypatch.setenv(name, value)
-
-    def run_here(*arguments: str) -> Result:
-        code = main(list(arguments))
-        shown = capsys.readouterr()
-        return Result(code, shown.out, shown.err)
-
-    return run_here
-
-
 def lines(result: Result) -> list[str]:
     return [line.strip() for line in result.out.splitlines() if line.strip()]
 
@@ -77,7 +75,8 @@ def lines(result: Result) -> list[str]:
 
 
 def test_a_session_is_booked_by_names_and_its_decision_is_shown(forum: Forum) -> None:
-    done = forum.run("book", "--new", "Netze", "Saal@2027-06-01T09:00", "--minutes", "45")
+    wish = ("book", "--new", "Netze", "Saal@2027-06-01T09:00", "--minutes", "45")
+    done = run(*wish, env=forum.env)
     assert done.code == 0, done.err
     assert "confirmed   ‘Netze’: Saal, Tue 2027-06-01 09:00–09:45" in lines(done)
     again = forum.run("book", "Netze")
@@ -176,9 +175,9 @@ def test_what_is_free_is_shown_at_a_time_and_on_a_day(forum: Forum) -> None:
     ],
 )
 def test_what_cannot_be_meant_says_what_to_do(
-    slip: Callable[..., Result], arguments: tuple[str, ...], code: int, says: str
+    forum: Forum, arguments: tuple[str, ...], code: int, says: str
 ) -> None:
-    refused = slip(*arguments)
+    refused = forum.run(*arguments)
     assert (refused.code, refused.out) == (code, "")
     assert says in refused.line
 
@@ -252,9 +251,9 @@ def test_a_hold_is_let_go_and_one_that_is_over_asks_for_its_place_again(forum: F
     ],
 )
 def test_a_hold_that_cannot_be_meant_says_what_to_do(
-    slip: Callable[..., Result], arguments: tuple[str, ...], code: int, says: str
+    forum: Forum, arguments: tuple[str, ...], code: int, says: str
 ) -> None:
-    refused = slip(*arguments)
+    refused = forum.run(*arguments)
     assert refused.code == code
     assert says in refused.line
 
@@ -307,9 +306,9 @@ def test_what_became_of_an_occurrence_is_shown_and_a_series_goes_as_a_whole(foru
     ],
 )
 def test_a_series_that_cannot_be_meant_says_what_to_do(
-    slip: Callable[..., Result], arguments: tuple[str, ...], code: int, says: str
+    forum: Forum, arguments: tuple[str, ...], code: int, says: str
 ) -> None:
-    refused = slip("series", "make", "X", "Saal@2027-06-11T06:00", "-m", "30", *arguments)
+    refused = forum.run("series", "make", "X", "Saal@2027-06-11T06:00", "-m", "30", *arguments)
     assert refused.code == code
     assert says in refused.line
 
@@ -355,9 +354,7 @@ def test_who_is_registered_gets_as_many_seats_as_they_ask_for_now(forum: Forum) 
     assert (again.code, lines(again)[-1]) == (0, "confirmed   Nora: ‘Kurs’, 1 seat")
 
 
-def test_a_registration_that_cannot_be_meant_says_what_to_do(
-    forum: Forum, slip: Callable[..., Result]
-) -> None:
+def test_a_registration_that_cannot_be_meant_says_what_to_do(forum: Forum) -> None:
     forum.run("book", "--new", "Ohne Plätze", "Saal@2027-06-16T09:00", "-m", "60")
     forum.client.attendees.create({"name": "Pia"})
     for arguments, code, says in (
@@ -368,6 +365,6 @@ def test_a_registration_that_cannot_be_meant_says_what_to_do(
         (("unregister", "Ohne Plätze", "Pia"), 4, "not registered"),
         (("registrations", "Nichts"), 4, "no session"),
     ):
-        refused = slip(*arguments)
+        refused = forum.run(*arguments)
         assert refused.code == code, arguments
         assert says in refused.line
