@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import select
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from io import BytesIO, TextIOWrapper
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import pytest
 
 from konkordat.cli.cluster import LocalCluster
 from konkordat.cli.main import main
 from konkordat.client import Client
-from support.terminal import Result, access, cluster, environment, run
+from support.terminal import COMMAND, Result, access, cluster, environment, run
 
 ZONE = "Europe/Zurich"
 SEATED_S_MAX = 15.0  # on a busy machine
@@ -368,3 +372,55 @@ def test_a_registration_that_cannot_be_meant_says_what_to_do(forum: Forum) -> No
         refused = forum.run(*arguments)
         assert refused.code == code, arguments
         assert says in refused.line
+
+
+# Watching ---------------------------------------------------------------------------------------------
+
+
+def test_who_watches_sees_what_became_of_claims_and_who_decides(forum: Forum) -> None:
+    forum.run("seats", "handover", "Kursaal", "zurich")
+    with subprocess.Popen(
+        [*COMMAND, "watch"], env=environment(forum.env), stdout=subprocess.PIPE, text=True
+    ) as watch:
+        try:
+            assert watch.stdout is not None
+            assert "from here on live" in watch.stdout.readline()
+            forum.run("book", "--new", "Gesehene", "Stube@2027-06-20T09:00", "-m", "30")
+            late = ("book", "--new", "Zweite Wahl", "Stube@2027-06-20T09:00", "-m", "30")
+            forum.run(*late, "--line-up")
+            _until(watch.stdout, "Gesehene  Stube, Sun 2027-06-20 09:00–09:30  confirmed")
+            _until(watch.stdout, "Zweite Wahl  Stube, ", "displaced, taken by ‘Gesehene’")
+            forum.run("hold", "make", "A1@2027-06-20T09:00", "-m", "30", "--note", "gesehen")
+            _until(watch.stdout, "hold         gesehen  A1, Sun 2027-06-20 09:00–09:30  confirmed")
+            forum.run("seats", "handover", "Kursaal", "bern")
+            _until(watch.stdout, "seat         venue Kursaal: zurich -> bern, term")
+        finally:
+            watch.kill()
+
+
+def test_a_script_is_told_of_seats_alone(forum: Forum) -> None:
+    forum.run("seats", "handover", "Kursaal", "zurich")
+    command = [*COMMAND, "watch", "--type", "seats", "--count", "1", "--json"]
+    with subprocess.Popen(
+        command, env=environment(forum.env), stdout=subprocess.PIPE, text=True
+    ) as watch:
+        try:
+            assert watch.stdout is not None
+            holders = itertools.cycle(("geneva", "zurich"))
+            # It looks at the seats once it has started, and says nothing of that.
+            while not select.select([watch.stdout], [], [], 1.0)[0]:
+                forum.run("seats", "handover", "Kursaal", next(holders))
+            told = json.loads(watch.stdout.readline())
+            assert (told["type"], told["data"]["name"]["de"]) == ("seats", "Kursaal")
+            assert {told["holder_before"], told["data"]["holder"]} == {"zurich", "geneva"}
+            assert watch.wait(SEATED_S_MAX) == 0
+        finally:
+            watch.kill()
+
+
+def _until(stream: IO[str], *parts: str) -> None:
+    """Read on to a line that has all of these."""
+    for line in stream:
+        if all(part in line for part in parts):
+            return
+    raise AssertionError(f"the stream ended without {parts}")

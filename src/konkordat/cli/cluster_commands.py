@@ -76,7 +76,10 @@ def watch(
     types: Annotated[
         list[str] | None,
         typer.Option(
-            "--type", "-t", metavar="COLLECTION", help="Only these: sessions, rooms, … Repeatable."
+            "--type",
+            "-t",
+            metavar="COLLECTION",
+            help="Only these: sessions, holds, seats, … Repeatable.",
         ),
     ] = None,
     since: Annotated[
@@ -94,13 +97,16 @@ def watch(
         bool, typer.Option("--json", help="One JSON object per change and line (NDJSON).")
     ] = False,
 ) -> int:
-    """Show changes as they happen, from any node, until Ctrl-C.
+    """Show changes as they happen, from any node, until Ctrl-C; what became of claims, and who decides from now on.
 
-    A connection that breaks is taken up where it stopped, at another node if several are given.
+    What asks for a place or seats is told again when that is decided: confirmed, waitlisted, or displaced and by what.
+    A seat (who decides for a venue or event) is told when its holder is not heard, and when another has it. A
+    connection that breaks is taken up where it stopped, at another node if several are given.
 
     [bold]Examples[/]
 
       [dim]$[/] konkordat watch
+      [dim]$[/] konkordat watch --type sessions --type seats
       [dim]$[/] konkordat watch --type sessions --json | jq -r .data.title.de
     """
     from konkordat.cli.connection import Connection

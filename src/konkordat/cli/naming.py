@@ -175,6 +175,15 @@ class Names:
         item = self.get(collection, id)
         return id if item is None else name_of(item)
 
+    def note(self, collection: str, item: Item) -> None:
+        """Remember a record as it is now."""
+        self._records[collection, item["id"]] = item
+
+    def known(self, collection: str, id: str) -> str:
+        """What a record was called, if it was ever seen: it may be gone by now."""
+        item = self._records.get((collection, id))
+        return id if item is None else name_of(item)
+
     def place(self, slot: Item) -> str:
         """The room or booth of a slot."""
         kind = "rooms" if slot.get("room") else "booths"
