@@ -222,8 +222,9 @@ def test_a_place_is_held_extended_and_made_a_session(forum: Forum) -> None:
     booked = forum.run("book", "--new", "Milas", "--hold", "für Mila")
     assert booked.code == 0, booked.err
     assert "Saal, Tue 2027-06-08 14:00–15:00" in booked.out
-    assert not forum.run("hold", "list", "--event", "forum", "--json").json["holds"]
-    (over,) = forum.run("hold", "list", "--all", "--json").json["holds"]
+    assert "für Mila" not in forum.run("hold", "list", "--event", "forum").out
+    holds = forum.run("hold", "list", "--all", "--json").json["holds"]
+    (over,) = [hold for hold in holds if hold["note"] == "für Mila"]
     assert over["slot"]["state"] == "released"
 
 
@@ -356,6 +357,7 @@ def test_who_is_registered_gets_as_many_seats_as_they_ask_for_now(forum: Forum) 
     forum.run("unregister", "Kurs", "Nora")
     again = forum.run("register", "Kurs", "nora")
     assert (again.code, lines(again)[-1]) == (0, "confirmed   Nora: ‘Kurs’, 1 seat")
+    assert "seats" in lines(forum.run("unbook", "Kurs", "--cancel"))[-1], "who cancels is told"
 
 
 def test_a_registration_that_cannot_be_meant_says_what_to_do(forum: Forum) -> None:

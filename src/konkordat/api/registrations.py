@@ -26,6 +26,7 @@ from konkordat.schedule.claims import (
     SEATS_TIME,
     SESSIONS,
     WAITLIST,
+    capacity_of,
     seats_in,
     seats_name,
     value_of,
@@ -104,7 +105,9 @@ def seats_of(reader: Reader, session: Record) -> Seats:
     # Mostly nobody waits, and then no claim is read.
     line = _line(reader, span) if reader.taken(span, [ClaimState.DISPLACED]) else []
     waiting = sum(claim.quantity for claim in line)
-    shown = tuple([claim.id.owner.id for claim in line[:LINE_SHOWN_MAX]])
+    # Who asks for more than there is waits for that to change, and is in nobody's way.
+    asked = [claim.id.owner.id for claim in line if claim.quantity <= capacity_of(session)]
+    shown = tuple(asked[:LINE_SHOWN_MAX])
     seats = seats_in(said)
     warnings: tuple[SeatsWarning, ...] = ()
     if taken > seats:

@@ -187,4 +187,5 @@ def unbook(connection: Connection, session: str, *, cancel: bool, as_json: bool)
             console.print(Text(f"{place_text(names, place)} is let go."))
         else:
             console.print(f"[dim]It had no place: what it asked for was {slot['state']}.[/]")
+        warn(console, made)
     return ExitCode.OK

@@ -243,3 +243,5 @@ def test_the_line_is_told_in_the_order_in_which_seats_are_given(
     assert seats(forum, workshop)["line"] == line[::-1]
     forum.caller.patch(f"/v2/registrations/{first}", {"cancelled": True})
     assert seats(forum, workshop)["line"] == line[:1]
+    forum.caller.patch(f"/v2/sessions/{workshop}", {"seats": 1})
+    assert seats(forum, workshop)["line"] == [], "more is asked for than there is at all"
