@@ -204,6 +204,11 @@ TABLE: Final[Mapping[str, Entry]] = {
     "not_a_member": Entry(
         409, "The node is not in the roster", "See `GET /v2/roster`; let the node join first."
     ),
+    "already_a_member": Entry(
+        409,
+        "The node that is to come is a member already",
+        "Replace by a node that is no member, or let the other one leave: `leave`.",
+    ),
     "already_the_holder": Entry(409, "The node holds the seat already", "There is nothing to do."),
     "member_silent": Entry(
         409,

@@ -415,7 +415,8 @@ def seat_routes() -> Iterator[Route]:
             Reply(202, "Not decided yet.", RosterAnswer),
         ),
         problems=(
-            *("invalid", "no_roster", "not_a_member", "member_silent", "earlier_incarnation"),
+            *("invalid", "no_roster", "not_a_member", "already_a_member", "member_silent"),
+            "earlier_incarnation",
             *("roster_unchanged", "roster_size", "several_members_at_once", "no_majority"),
             *("holds_home_seats", "roster_change_running", "roster_moved_on"),
             "roster_change_lost",

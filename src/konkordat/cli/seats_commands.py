@@ -218,7 +218,7 @@ def replace(
             "--by",
             metavar="NODE",
             show_default=False,
-            help="The running node that comes. Left out: the same node, after it lost its disk.",
+            help="The running node that comes, no member yet. Left out: the same node, after it lost its disk.",
         ),
     ] = "",
     url: Urls = URLS_DEFAULT,

@@ -278,6 +278,11 @@ def _members_after(
     if order.change in ("join", "replace"):
         name = order.node if order.change == "join" else order.by or order.node
         came = [origin for origin in situation.alive(now_ms) if node_of(origin) == name]
+        present = {member for member in members if node_of(member) == name}
+        if order.change == "replace" and present and not set(came) - present:
+            # It cannot come twice: what is left of the order would be a leave that nobody asked for.
+            detail = f"{name} is a member already, so {order.node} would only leave. If that is meant, say leave."
+            return _refusal("already_a_member", detail)
         if not came:
             return _refusal("member_silent", f"{name} is not heard here; start it first.")
         if any(node_of(member) == name and member not in came for member in members):

@@ -251,12 +251,22 @@ def test_a_roster_outlives_restarts(four: Workbench) -> None:
         (ChangeRoster("join", NodeName("basel")), "member_silent"),
         (ChangeRoster("leave", NodeName("lugano")), "not_a_member"),
         (ChangeRoster("replace", NodeName("lugano"), NodeName("bern")), "not_a_member"),
+        (ChangeRoster("replace", NodeName("zurich"), NodeName("bern")), "already_a_member"),
+        (ChangeRoster("replace", NodeName("zurich"), NodeName("geneva")), "already_a_member"),
     ],
 )
 def test_a_change_that_makes_no_sense_is_refused(
     four: Workbench, change: ChangeRoster, code: str
 ) -> None:
     assert refused(four.write("bern", change)) == code
+
+
+def test_a_member_that_is_silent_does_not_come_in_the_place_of_another(four: Workbench) -> None:
+    four.nodes.pop("geneva")
+    four.settle(4_000)
+    replace = ChangeRoster("replace", NodeName("zurich"), NodeName("geneva"))
+    assert refused(four.write("bern", replace)) == "already_a_member"
+    assert members(four, "bern") == sorted(NAMES)
 
 
 def test_a_change_without_a_living_majority_is_refused(four: Workbench) -> None:
