@@ -137,6 +137,30 @@ def test_a_seat_is_handed_over_by_the_name_of_its_venue(
     assert again.json["error"]["code"] == "already_the_holder"
 
 
+def test_a_home_seat_is_handed_over_where_it_is_or_with_a_flag(
+    nodes: LocalCluster, tenant: dict[str, str]
+) -> None:
+    with Client(nodes.urls["zurich"], key=nodes.key) as client:
+        name, zone = {"de": "Casino"}, "Europe/Zurich"
+        client.venues.create(
+            {"name": name, "time_zone": zone, "region": "bern", "decide": "home"}, wait_s=10
+        )
+        until = time.monotonic() + SEATED_S_MAX
+        while not all(seat["has_holder"] for seat in client.who_decides()):
+            assert time.monotonic() < until, "nobody decides"
+            time.sleep(0.05)
+    order = ("seats", "handover", "Casino", "geneva", "--json")
+    zurich = tenant | {"KONKORDAT_URL": nodes.urls["zurich"]}
+    refused = run(*order, env=zurich)
+    assert refused.code == 4
+    assert refused.json["error"]["code"] == "ask_the_holder"
+    assert f"--url {nodes.urls['bern']}" in refused.json["error"]["detail"]
+    there = run(*order, "--url", nodes.urls["bern"], env=tenant)
+    assert (there.code, there.json["holder"]) == (0, "geneva"), there.err
+    taken = run("seats", "handover", "Casino", "zurich", "--accept-loss", "--json", env=zurich)
+    assert (taken.code, taken.json["holder"]) == (0, "zurich"), taken.err
+
+
 def test_what_is_no_seat_is_wrong_usage(tenant: dict[str, str]) -> None:
     wrong = run("seats", "timeline", "Nirgendwo", env=tenant)
     assert wrong.code == 2

@@ -210,6 +210,16 @@ TABLE: Final[Mapping[str, Entry]] = {
         "Replace by a node that is no member, or let the other one leave: `leave`.",
     ),
     "already_the_holder": Entry(409, "The node holds the seat already", "There is nothing to do."),
+    "ask_the_holder": Entry(
+        409,
+        "What the holder confirms at home this moment would be lost",
+        "Hand the seat over at the node that holds it (`holder`, `ask_at`): it stops first, so nothing is lost.",
+    ),
+    "may_lose_confirmed": Entry(
+        409,
+        "What a holder that is not heard confirmed at home would be lost",
+        "Hand over at the holder if it is only cut off. If it is gone for good, repeat with `accept_loss: true`.",
+    ),
     "member_silent": Entry(
         409,
         "The node is not heard",

@@ -93,6 +93,12 @@ class HandoverWish(Struct, frozen=True, forbid_unknown_fields=True):
     """Who is to hold the seat."""
 
     to: Annotated[str, Meta(min_length=1, max_length=40, description="Name of a member.")]
+    accept_loss: Annotated[
+        bool,
+        Meta(
+            description="Of a seat decided at home: go on although what only its holder knows may be lost."
+        ),
+    ] = False
 
 
 class MemberShown(Struct, frozen=True):
@@ -178,13 +184,25 @@ async def hand_over(call: Call) -> Answer:
     call.take_only()
     wish = decode(_handover, await call.body())
     view = _find(call)
-    await _order(call, HandOver(view.id, _name(wish.to, "/to")))
+    order = HandOver(view.id, _name(wish.to, "/to"), wish.accept_loss)
+    try:
+        await _order(call, order)
+    except Problem as problem:
+        if problem.code == "ask_the_holder":
+            problem.extra["ask_at"] = _address(call, problem.extra["holder"])
+        raise
     loop = asyncio.get_running_loop()
     while not _is_held_by(_find(call), wish.to):
         if call.wait_s is None or loop.time() >= call.wait_until_s:
             return answer(call, 202, _encode(next(_shown(call, _seating(call), [_find(call)]))))
         await asyncio.sleep(LOOK_EVERY_S)
     return answer(call, 200, _encode(next(_shown(call, _seating(call), [_find(call)]))))
+
+
+def _address(call: Call, node: str) -> str | None:
+    """Where a peer's API is, as it says."""
+    peers = call.front.gate.status().peers
+    return next((peer.api_url for peer in peers if peer.name == node and peer.api_url), None)
 
 
 def _is_held_by(view: SeatView, node: str) -> bool:
@@ -389,8 +407,9 @@ def seat_routes() -> Iterator[Route]:
     )  # fmt: skip
     yield route(
         "POST", "/v2/seats/{id:str}/handover", hand_over, "Hand a seat over to another member",
-        detail="At any node. The holder stops deciding with it, so nothing it decided is void. For a seat decided at"
-        " home whose node is gone for good it is the only way on, and what only that node knew is lost.",
+        detail="At any node. The holder stops deciding with it, so nothing it decided is void. A seat decided at home"
+        " is handed over at its holder, for what only that one knows would be lost (`ask_the_holder`,"
+        " `may_lose_confirmed`). Where its node is gone for good, `accept_loss` is the only way on.",
         fields=(wait,), body=HandoverWish,
         replies=(
             Reply(200, "It holds the seat.", SeatShown),
@@ -398,7 +417,7 @@ def seat_routes() -> Iterator[Route]:
         ),
         problems=(
             *("not_found", "invalid", "not_a_member", "already_the_holder", "member_silent"),
-            "no_roster",
+            *("ask_the_holder", "may_lose_confirmed", "no_roster"),
         ),
     )  # fmt: skip
     yield route(

@@ -69,6 +69,10 @@ def _remedy(error: ProblemError) -> str:
             return "Put a valid key into KONKORDAT_KEY; an operator makes one with: konkordat key create"
         case Forbidden():
             return "Use a key with the scope it names."
+        case _ if error.code == "ask_the_holder" and error.document.get("ask_at"):
+            return f"Repeat the command with: --url {error.document['ask_at']}"
+        case _ if error.code == "may_lose_confirmed":
+            return "Only if it is gone for good, repeat the command with: --accept-loss"
         case _ if error.retryable:
             return "Try again in a moment, or another node."
         case _:

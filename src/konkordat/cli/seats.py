@@ -102,10 +102,20 @@ def show_timeline(connection: Connection, venue: str, as_json: bool) -> int:
     return ExitCode.OK
 
 
-def hand_over(connection: Connection, venue: str, node: str, wait_s: float, as_json: bool) -> int:
+class HandoverWish(Struct, frozen=True):
+    """Who is to hold which seat."""
+
+    venue: str
+    node: str
+    accept_loss: bool = False
+
+
+def hand_over(connection: Connection, wish: HandoverWish, wait_s: float, as_json: bool) -> int:
     """Let another member hold a seat."""
+    node = wish.node
     with connection.client() as client:
-        seat = client.hand_over(_find(client, venue)["id"], node, wait_s=wait_s)
+        id = _find(client, wish.venue)["id"]
+        seat = client.hand_over(id, node, accept_loss=wish.accept_loss, wait_s=wait_s)
     is_done = seat["holder"] == node and not seat["handed_over"]
     if as_json:
         emit_json(seat)

@@ -112,6 +112,13 @@ def timeline(
 def handover(
     venue: Venue,
     node: Annotated[str, typer.Argument(metavar="NODE", help="The member that is to hold it.")],
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss",
+            help="Of a venue that decides at home: go on though what only its holder knows may be lost.",
+        ),
+    ] = False,
     url: Urls = URLS_DEFAULT,
     key: Key = "",
     ca: Authority = None,
@@ -122,17 +129,20 @@ def handover(
     """Let another member decide for a venue: before maintenance, or to give a seat back. Needs an admin's key.
 
     The holder stops deciding with it and its successor begins with all it decided, so nothing is void. A venue that
-    decides at home is never taken over by itself: when its node is gone for good this is the way on, and what only that
-    node knew is lost. The exit code is 1 if the node does not hold the seat after the wait.
+    decides at home is handed over at the node that holds it (--url). Elsewhere it is refused, with what may be lost;
+    when that node is gone for good, --accept-loss is the way on. The exit code is 1 if the node does not hold the seat
+    after the wait.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
       [dim]$[/] konkordat seats handover Kursaal geneva
+      [dim]$[/] konkordat seats handover Kursaal geneva --accept-loss    [dim]# at home, and gone for good[/]
     """
     from konkordat.cli.connection import Connection
-    from konkordat.cli.seats import hand_over
+    from konkordat.cli.seats import HandoverWish, hand_over
 
-    return hand_over(Connection(tuple(url), key, ca, timeout), venue, node, wait, as_json)
+    wish = HandoverWish(venue, node, accept_loss)
+    return hand_over(Connection(tuple(url), key, ca, timeout), wish, wait, as_json)
 
 
 def show_roster(

@@ -263,13 +263,17 @@ class AsyncClient:
         """Who held a seat (its id, as `who_decides` gives it), from when to when, latest first. Raises NotFound."""
         return await self._run(operations.seat_timeline(self._core, seat))
 
-    async def hand_over(self, seat: str, to: str, *, wait_s: float | None = None) -> Item:
+    async def hand_over(
+        self, seat: str, to: str, *, accept_loss: bool = False, wait_s: float | None = None
+    ) -> Item:
         """Let another member hold a seat (admin); nothing that was decided is void. The seat comes back, with
         `wait_s` once `to` holds it, or as it is when the time is up.
 
         Raises NotFound, Conflict (`code` says why: not_a_member, already_the_holder, member_silent).
+        A seat decided at home is handed over at its holder (ask_the_holder), or with `accept_loss`: what only that one
+        knew is lost (may_lose_confirmed).
         """
-        return await self._run(operations.hand_over(self._core, seat, to, wait_s))
+        return await self._run(operations.hand_over(self._core, seat, to, accept_loss, wait_s))
 
     async def roster(self) -> Item:
         """Who votes and may hold seats: version, members, has_majority, conflict, others."""

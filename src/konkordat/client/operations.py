@@ -200,9 +200,12 @@ def seat_timeline(core: Core, seat: str) -> Steps[Item]:
     return (yield from _item(core, Call("GET", _path("seats", seat, "timeline"), fresh=False)))
 
 
-def hand_over(core: Core, seat: str, to: str, wait_s: float | None) -> Steps[Item]:
+def hand_over(
+    core: Core, seat: str, to: str, accept_loss: bool, wait_s: float | None
+) -> Steps[Item]:
     """Let another member hold a seat."""
-    body = msgspec.json.encode({"to": to})
+    wish = {"to": to} | ({"accept_loss": True} if accept_loss else {})
+    body = msgspec.json.encode(wish)
     call = Call("POST", _path("seats", seat, "handover"), body, wait_s=wait_s, fresh=False)
     return (yield from _item(core, call))
 

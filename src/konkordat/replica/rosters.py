@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol
 
 import msgspec
@@ -42,11 +43,13 @@ PART: Final = "version"
 ROSTER_SPEC: Final = SeatSpec(ROSTER_SEAT, NodeName(""))
 
 
-class HandOver(msgspec.Struct, frozen=True):
+class HandOver(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """A seat is to be held by another member."""
 
     seat: SeatId
     to: NodeName
+    # Of a seat decided at home, asked elsewhere than at its holder: what only that one knows may be lost.
+    accept_loss: bool = False
 
 
 class ChangeRoster(msgspec.Struct, frozen=True):
@@ -62,17 +65,27 @@ class Situation(Protocol):
     """What a node knows of seats, to answer an operator."""
 
     @property
+    def me(self) -> Origin:
+        """The node that is asked."""
+
+    @property
     def roster(self) -> Roster:
         """The latest; version 0 while there is none."""
 
     def alive(self, now_ms: int) -> AbstractSet[Origin]:
         """Who was heard lately, this node included; members or not."""
 
+    def heard_ms(self, origin: Origin) -> int | None:
+        """When a node was last heard, Unix ms by our clock; None if not since we started."""
+
     def handover(self, order: HandOver) -> Handover | None:
         """The entry to be written; None for a seat that nobody here knows."""
 
     def holds(self, seat: SeatId) -> Origin | None:
         """Who holds a seat and did not give it up."""
+
+    def decides_at_home(self, seat: SeatId) -> bool:
+        """Whether the holder confirms without the others."""
 
     def older(self, roster: Roster) -> Sequence[SeatId]:
         """Seats that are not yet held under this roster."""
@@ -98,7 +111,35 @@ def refusal_of_handover(order: HandOver, situation: Situation, now_ms: int) -> R
         return _refusal("already_the_holder", f"{order.to} holds {order.seat} already.")
     if to not in situation.alive(now_ms):
         return _refusal("member_silent", f"{order.to} is not heard; the seat would have no holder.")
-    return None
+    return None if order.accept_loss else _loss(order, situation, now_ms)
+
+
+def _loss(order: HandOver, situation: Situation, now_ms: int) -> Refusal | None:
+    """What the holder may have confirmed that nobody else has: it is asked for only elsewhere than there, for whoever
+    hands over what it holds itself stops first. A majority has what is decided by one."""
+    holder = situation.holds(order.seat)
+    if holder in (None, situation.me) or not situation.decides_at_home(order.seat):
+        return None
+    assert holder is not None
+    name, heard_ms = node_of(holder), situation.heard_ms(holder)
+    extra = {"holder": name, "last_heard": None if heard_ms is None else _utc(heard_ms)}
+    if holder in situation.alive(now_ms):
+        detail = (
+            f"{name} is heard, and confirms for {order.seat} without asking others. What it confirms until it hears of"
+            " this would be lost. Ask there: it stops first, and nothing is lost."
+        )
+        return Refusal("ask_the_holder", f"{detail} Nothing was written.", extra=extra)
+    since = f"since {_utc(heard_ms)}" if heard_ms is not None else "since this node started"
+    detail = (
+        f"{name} confirms for {order.seat} without asking others, and was not heard {since}. What it confirmed that did"
+        " not come here would be lost: those who were promised a place may lose it to others. If it is only cut off,"
+        " mend the line or hand over there; if it is gone for good, accept the loss."
+    )
+    return Refusal("may_lose_confirmed", f"{detail} Nothing was written.", extra=extra)
+
+
+def _utc(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms // 1_000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def refusal_of_change(
@@ -215,7 +256,9 @@ class Governed:
         if refusal is not None or entry is None:
             return refusal or _refusal("not_found", f"There is no seat {order.seat!r} here.")
         value = b"[" + encode(entry) + b"]"
-        return Writes((Write(seat_key(order.seat), {ENTRIES: value}),))
+        loss = _loss(order, situation, view.now_ms)
+        reason = f"loss accepted, {loss.code}: {loss.detail}" if loss is not None else ""
+        return Writes((Write(seat_key(order.seat), {ENTRIES: value}),), reason=reason)
 
     def _change(self, order: ChangeRoster, situation: Situation, view: View) -> Writes | Refusal:
         wished = _members_after(order, situation, view.now_ms)

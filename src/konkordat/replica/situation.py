@@ -41,6 +41,10 @@ class Knowledge:
     # For operators' commands -----------------------------------------------------------------------
 
     @property
+    def me(self) -> Origin:
+        return self._me
+
+    @property
     def roster(self) -> Roster:
         return self._machine.roster
 
@@ -49,6 +53,9 @@ class Knowledge:
         since_ms = now_ms - self._takeover_after_ms
         return {self._me} | {origin for origin, at_ms in self._heard.items() if at_ms >= since_ms}
 
+    def heard_ms(self, origin: Origin) -> int | None:
+        return self._heard.get(origin)
+
     def handover(self, order: HandOver) -> Handover | None:
         if order.seat not in self._machine.ids:
             return None
@@ -56,6 +63,9 @@ class Knowledge:
 
     def holds(self, seat: SeatId) -> Origin | None:
         return None if self._machine.gave_up(seat) else self._machine.holder(seat)
+
+    def decides_at_home(self, seat: SeatId) -> bool:
+        return self._machine.decided_by(seat) is Decide.HOME
 
     def older(self, roster: Roster) -> Sequence[SeatId]:
         machine = self._machine

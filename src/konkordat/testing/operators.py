@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from konkordat.kernel.ids import NodeName, node_of
 from konkordat.kernel.refusal import Refusal
 from konkordat.kernel.seat import Decide, SeatId
@@ -79,7 +81,7 @@ class Operators:
             return
         kind, order = self._draw(view)
         if isinstance(order, HandOver):
-            process = self._by_the_book(process, view, order)
+            process, order = self._by_the_book(process, view, order)
             if not cluster.open_to_clients(process):
                 return
         self._number += 1
@@ -105,13 +107,18 @@ class Operators:
 
         return answer
 
-    def _by_the_book(self, process: Process, view: SeatingView, order: HandOver) -> Process:
-        """What is decided at home is handed over where it is, as long as there is such a node."""
+    def _by_the_book(
+        self, process: Process, view: SeatingView, order: HandOver
+    ) -> tuple[Process, HandOver]:
+        """What is decided at home is handed over where it is, as long as there is such a node; else the loss is
+        accepted."""
         seat = next((seat for seat in view.seats if seat.id == order.seat), None)
         if seat is not None and seat.decide is Decide.HOME and seat.holder is not None:
             holder = self._cluster.processes[node_of(seat.holder)]
-            return holder if holder.disk.origin == seat.holder else process
-        return process
+            if holder.disk.origin == seat.holder:
+                return holder, order
+            return process, structs.replace(order, accept_loss=True)
+        return process, order
 
     # What to ask for ------------------------------------------------------------------------------
 

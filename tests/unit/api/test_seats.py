@@ -136,6 +136,25 @@ def test_what_cannot_be_handed_over_says_why(forum: Programme, admin: Caller, zu
     assert writer.post(path, {"to": "bern"}).json()["code"] == "scope_missing"
 
 
+def test_a_home_seat_is_handed_over_at_its_holder_or_knowingly(
+    forum: Programme, admin: Caller, table: Table
+) -> None:
+    venue = forum.make(
+        "venues", name={"de": "Casino"}, region="bern", time_zone="Europe/Zurich", decide="home"
+    )
+    table.deliver()
+    path = f"/v2/seats/acme.venues.{venue}"
+    assert admin.get(f"{path}/timeline").json()["seat"]["holder"] == "bern"
+    refused = admin.post(f"{path}/handover", {"to": "geneva"}).json()
+    assert (refused["code"], refused["holder"]) == ("ask_the_holder", "bern")
+    peers = {peer.name: peer.api_url for peer in table["zurich"].status().peers}
+    assert refused["ask_at"] == (peers["bern"] or None)
+    with Meanwhile(table):
+        knowingly = {"to": "geneva", "accept_loss": True}
+        done = admin.post(f"{path}/handover", knowingly, headers=WAIT)
+    assert (done.status_code, done.json()["holder"]) == (200, "geneva")
+
+
 def test_the_roster_is_shown(forum: Programme, admin: Caller) -> None:
     shown = admin.get("/v2/roster").json()
     assert [member["node"] for member in shown["members"]] == list(NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -33,7 +34,7 @@ from konkordat.replica.seat_log import MEMBERS, entry_changes, roster_change
 from konkordat.replica.status import SeatingView
 from konkordat.testing.domain import Book, TrialDomain, booking, capacity_of
 from konkordat.testing.workbench import Workbench
-from konkordat.wire.batches import seal
+from konkordat.wire.batches import open_body, seal
 from konkordat.wire.messages import Push
 
 ROOM = "room/1"
@@ -127,12 +128,66 @@ def test_a_home_seat_of_a_lost_node_moves_only_by_an_operator() -> None:
     table.nodes.pop("zurich")
     table.settle(6_000)
     assert holder(table, "bern") == "zurich"
-    table.write("bern", HandOver(SEAT, NodeName("geneva")))
+    table.write("bern", HandOver(SEAT, NodeName("geneva"), accept_loss=True))
     book(table, "bern", "b", 20)
     table.settle(1_000)
     assert holder(table, "bern") == "geneva"
     assert state(table, "bern", "a") is ClaimState.CONFIRMED
     assert state(table, "bern", "b") is ClaimState.CONFIRMED
+
+
+def test_what_a_silent_node_confirmed_at_home_is_given_up_only_when_that_is_asked_for() -> None:
+    table = table_of(*NAMES, decide=Decide.HOME)
+    heard_ms = table.clock.now_ms
+    gone = table.nodes.pop("zurich")
+    table.settle(6_000)
+    outcome = table.write("bern", HandOver(SEAT, NodeName("geneva")))
+    assert refused(outcome) == "may_lose_confirmed"
+    assert outcome.extra["holder"] == "zurich"
+    heard = datetime.fromisoformat(outcome.extra["last_heard"]).timestamp() * 1e3
+    assert heard_ms - 2_000 <= heard <= heard_ms
+    assert outcome.extra["last_heard"] in outcome.detail
+    table.nodes["zurich"] = gone
+    table.lose()
+    book(table, "zurich", "a")  # cut off, it goes on confirming
+    table.settle(2_000)
+    assert {name: state(table, name, "a") for name in NAMES} == dict.fromkeys(
+        NAMES, ClaimState.CONFIRMED
+    )
+
+
+def test_a_loss_that_was_accepted_is_in_the_audit_trail() -> None:
+    table = table_of(*NAMES, decide=Decide.HOME)
+    table.nodes.pop("zurich")
+    table.settle(6_000)
+    table.write("bern", HandOver(SEAT, NodeName("geneva"), accept_loss=True))
+    last = open_body(table["bern"].log()[-1]).batch.transactions
+    assert any("may_lose_confirmed: zurich" in transaction.reason for transaction in last)
+
+
+def test_a_home_seat_of_a_node_that_is_heard_is_handed_over_there_and_loses_nothing() -> None:
+    table = table_of(*NAMES, decide=Decide.HOME)
+    book(table, "zurich", "a")
+    table.lose()  # confirmed, and on its way
+    order = HandOver(SEAT, NodeName("geneva"))
+    assert refused(table.write("bern", order)) == "ask_the_holder"
+    assert isinstance(table.write("zurich", order), Accepted)
+    book(table, "bern", "b", 5)
+    table.settle(2_000)
+    assert holder(table, "bern") == "geneva"
+    assert state(table, "bern", "a") is ClaimState.CONFIRMED
+    assert state(table, "bern", "b") is ClaimState.DISPLACED
+
+
+def test_a_seat_that_its_holder_gave_up_is_handed_on_anywhere() -> None:
+    table = table_of(*NAMES, decide=Decide.HOME)
+    table.write("zurich", HandOver(SEAT, NodeName("geneva")))
+    table.lose(receiver="geneva")
+    table.nodes.pop("geneva")
+    table.deliver_all()
+    assert isinstance(table.write("bern", HandOver(SEAT, NodeName("bern"))), Accepted)
+    table.settle(2_000)
+    assert holder(table, "zurich") == "bern"
 
 
 @pytest.mark.parametrize(
