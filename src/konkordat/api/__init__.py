@@ -1,7 +1,7 @@
 """The HTTP and WebSocket API of a node. It asks the node through `gate` alone.
 
 a request       front (the door) · call (what was asked) · auth, keys, ratelimit · consistency · idempotency
-                answers (bytes to send) · problems (all refusals) · settings, counts
+                answers (bytes to send) · problems, refusals (all of them) · settings, counts
 records         resources · bodies, decoding (in) · views (out) · writing (commands and outcomes) · batch · history
 following       notes (a change, encoded once) · changes (from the log) · hub, outbox (to all who follow)
                 stream, stream_messages, handshake (WebSocket) · events (SSE) · following, since (pages)

@@ -6,6 +6,7 @@ Independent operations are handed over together, so they share a commit: this is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -231,12 +232,13 @@ async def _independent(
     waiting: Call | None,
 ) -> Done:
     results: list[bytes | None] = [None] * len(request.operations)
+    tell = partial(_refused, front, caller, request)
     ready: list[tuple[int, Operation, Command]] = []
     for number, op in enumerate(request.operations):
         try:
             operation = _operation(front, op, repeat, number)
         except Problem as problem:
-            results[number] = problem_json(problem, caller.request_id)
+            results[number] = tell(problem, number)
             continue
         part = str(number)
         mark = repeat.mark(part) if repeat else None
@@ -250,7 +252,7 @@ async def _independent(
     for (number, operation, _), result in zip(ready, came_to, strict=True):
         if isinstance(result, Problem):
             refused += 1
-            results[number] = problem_json(result, caller.request_id)
+            results[number] = tell(result, number)
             continue
         with_data = request.include_data and size < PAGE_BYTES_MAX
         shown = result_json(result, operation.collection, operation.id, with_data=with_data)
@@ -260,6 +262,17 @@ async def _independent(
     front.counts.operations.labels("written").inc(len(results) - refused)
     assert all(result is not None for result in results)
     return Done([result for result in results if result is not None], refused)
+
+
+def _refused(
+    front: Front, caller: Caller, request: BatchRequest, problem: Problem, number: int
+) -> bytes:
+    """A refused operation as an element of `results`; it is noted like a request of its own."""
+    if not request.dry_run:
+        op = request.operations[number]
+        what = {"op": op.op, "type": op.type, "operation": number}
+        front.refusals.note(problem, caller.credential, caller.request_id, what)
+    return problem_json(problem, caller.request_id)
 
 
 async def _submit(

@@ -34,6 +34,7 @@ class Call:
         "front",
         "headers",
         "headers_out",
+        "order",
         "policy",
         "request_id",
         "scope",
@@ -48,6 +49,7 @@ class Call:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.request_id = self._request_id()
         self.credential: Credential | None = None  # set once the key has been checked
+        self.order: Mapping[str, str] = {}  # what an operator asks for, should it be refused
         self.headers_out: list[Header] = []  # found out on the way: rate limit, what was preferred
         self.policy: Header = POLICY
         self.wait_s: float | None = None  # of `Prefer: wait=N`

@@ -1,4 +1,5 @@
-"""What the API counts, for Prometheus. Labels are routes and statuses, never ids or tenants: they are few."""
+"""What the API counts, for Prometheus. Labels are routes, statuses and codes of problems, never ids or tenants: they
+are few."""
 
 from __future__ import annotations
 
@@ -36,6 +37,12 @@ class Counts:
         )
         self.operations = Counter(
             "konkordat_api_operations", "Operations of writes", ("result",), registry=registry
+        )
+        self.refusals = Counter(
+            "konkordat_api_refusals",
+            "Writes and orders that were refused",
+            ("code",),
+            registry=registry,
         )
         self._bound: dict[tuple[str, str, int], Counter] = {}
 

@@ -24,6 +24,7 @@ from konkordat.api.idempotency import Running
 from konkordat.api.keys import Scope
 from konkordat.api.problems import Problem
 from konkordat.api.ratelimit import RateLimit
+from konkordat.api.refusals import Refusals
 from konkordat.api.settings import ApiSettings
 from konkordat.api.tokens import TokenOfNow
 from konkordat.kernel.ids import Origin
@@ -69,6 +70,7 @@ class Front:
         self.tickets = Tickets(gate)
         self.limit = RateLimit(settings.rate_per_s, settings.rate_burst)
         self.running = Running()
+        self.refusals = Refusals(gate, counts)
         self._token = TokenOfNow()
         self._token_of_seen = TokenOfNow()
 
@@ -101,9 +103,17 @@ class Front:
             await see_what_caller_saw(call)
             made: Made = await route.run(call)
         except EXPECTED as error:
-            made = problem_answer(call, self.problem_of(error, call.request_id))
+            problem = self.problem_of(error, call.request_id)
+            if route.needs in ("write", "admin"):
+                self._note(call, route, problem)
+            made = problem_answer(call, problem)
         self.counts.answered(route.method, route.path, made.status, perf_counter() - started)
         return made
+
+    def _note(self, call: Call, route: Route, problem: Problem) -> None:
+        what = {"method": route.method, "path": call.path} | dict(call.order)
+        is_order = route.doc.tag == "seats"
+        self.refusals.note(problem, call.credential, call.request_id, what, is_order=is_order)
 
     def admit(self, call: Call, needed: Scope) -> None:
         """Check key, scope and rate. Raises Problem."""

@@ -182,7 +182,9 @@ async def timeline(call: Call) -> Answer:
 async def hand_over(call: Call) -> Answer:
     """`POST /v2/seats/{id}/handover`: 200 when the new holder was seen to hold it, else 202."""
     call.take_only()
+    call.order = {"order": "hand over", "seat": call.params["id"]}
     wish = decode(_handover, await call.body())
+    call.order = {**call.order, "to": wish.to}
     view = _find(call)
     order = HandOver(view.id, _name(wish.to, "/to"), wish.accept_loss)
     try:
@@ -314,7 +316,9 @@ async def roster(call: Call) -> Answer:
 async def change(call: Call) -> Answer:
     """`POST /v2/roster`: 200 when the change is decided, 202 while it is not."""
     call.take_only()
+    call.order = {"order": "change roster"}
     wish = decode(_change, await call.body())
+    call.order = {"order": wish.change, "member": wish.node, "to": wish.by or ""}
     if wish.by is not None and wish.change != "replace":
         raise invalid("/by", "Only a replacement says who comes instead.")
     by = None if wish.by is None else _name(wish.by, "/by")

@@ -279,7 +279,10 @@ class Stream:
             results = msgspec.Raw(done.json())
             self._urgent("written", id=wish.id, results=results, token=front.token())
         except EXPECTED as error:
-            self._tell(error, {"id": wish.id})
+            problem = front.problem_of(error, caller.request_id)
+            what = {"stream": wish.id, "operations": len(wish.operations)}
+            front.refusals.note(problem, caller.credential, caller.request_id, what)
+            self._tell(problem, {"id": wish.id})
         finally:
             self._writes.release()
 
