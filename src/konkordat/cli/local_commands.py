@@ -54,7 +54,9 @@ def demo(
 
     Five processes with a database file each find each other by gossip from one address. A programme is imported at
     the first and arrives everywhere; a room is not booked twice; a node is cut off, both sides go on editing, it comes
-    back, and all copies are equal. Everything is checked: the exit code is 1 if anything did not hold.
+    back, and all copies are equal. The same room is wanted in several regions at the same minute, and one gets it; the
+    node that decides is killed while its rooms go on being booked, another takes over, and who decided when is shown.
+    Everything is checked: the exit code is 1 if anything did not hold.
 
     [bold]Examples[/]
 

@@ -230,13 +230,12 @@ def _named(error: msgspec.ValidationError) -> str:
 
 def check_config(config: NodeConfig) -> None:
     """Raises ConfigError for what cannot work or would be unsafe."""
-    if not valid_name(config.node.name):
-        raise ConfigError(
-            f"node.name: {config.node.name!r} is not a name: lower case letters, digits, - and _,"
-            " at most 40, a letter first"
-        )
-    if not valid_name(config.node.cluster):
-        raise ConfigError(f"node.cluster: {config.node.cluster!r} is not a name")
+    for key, name in (("node.name", config.node.name), ("node.cluster", config.node.cluster)):
+        if not valid_name(name):
+            raise ConfigError(
+                f"{key}: {name!r} is not a name: lower case letters, digits, - and _, at most 40,"
+                " a letter first"
+            )
     if not config.node.data:
         raise ConfigError("node.data: say where the node's data lives")
     _check_api(config.api)

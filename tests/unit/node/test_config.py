@@ -60,6 +60,7 @@ def test_flags_go_over_the_file_and_the_environment_over_both(tmp_path: Path) ->
         ({"node__name": ""}, "node.name: "),
         ({"node__name": "Zürich"}, "node.name: "),
         ({"node__cluster": "no good"}, "node.cluster: "),
+        ({"node__cluster": "labC"}, "node.cluster: .*lower case letters, digits, - and _"),
         ({"node__data": ""}, "node.data: "),
         ({"node__colour": "red"}, "node: Object contains unknown field `colour`"),
         ({"nodes__name": "x"}, "Object contains unknown field `nodes`"),
