@@ -18,6 +18,7 @@ from litestar.testing import TestClient
 
 from konkordat.api import keys
 from konkordat.api.app import create_app
+from konkordat.api.ends import AsOfNow
 from konkordat.api.gate import FeedGap, NodeStatus, NodeStopped, Overloaded, PeerStatus
 from konkordat.api.settings import ApiSettings
 from konkordat.kernel.claim import ClaimId, ClaimState
@@ -68,7 +69,7 @@ class TrialGate:
         self.commits: list[Committed] = []
         self.overloaded = False
         self.stopped = ""
-        self._reader = self.store.reader()
+        self._reader = AsOfNow(self.store.reader(), self.now_ms)
         self._frontier: Mapping[Origin, int] = self.store.book.frontier
         # With the loop of each, since a test delivers from another thread.
         self._feeds: dict[Queue, asyncio.AbstractEventLoop] = {}

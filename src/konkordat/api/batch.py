@@ -192,10 +192,10 @@ async def _atomic(
     ]
     mark = repeat.mark() if repeat else None
     outcome = await front.gate.submit(make_command(caller, operations, _options(request), mark))
-    tenant, reader = caller.credential.tenant, front.gate.reader()
+    tenant = caller.credential.tenant
     try:
         done: Sequence[Written] = written(
-            outcome, tenant, operations, reader, dry_run=request.dry_run
+            outcome, tenant, operations, front.gate, dry_run=request.dry_run
         )
     except Problem as problem:
         raise _pointing_into_batch(problem) from problem
@@ -284,11 +284,11 @@ async def _submit(
 ) -> list[Written | Problem]:
     """What each operation came to."""
     outcomes = await front.gate.submit_many([command for _, _, command in ready])
-    reader, tenant = front.gate.reader(), caller.credential.tenant
+    tenant = caller.credential.tenant
     came_to: list[Written | Problem] = []
     for (_, operation, _), outcome in zip(ready, outcomes, strict=True):
         try:
-            came_to += written(outcome, tenant, [operation], reader, dry_run=dry_run)
+            came_to += written(outcome, tenant, [operation], front.gate, dry_run=dry_run)
         except Problem as problem:
             came_to.append(problem)
     return came_to

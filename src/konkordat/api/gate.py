@@ -85,7 +85,8 @@ class Gate(Protocol):
         """The same for several independent commands, handed over together so that they share one commit."""
 
     def reader(self) -> Reader:
-        """The reader of the event loop thread. Reads take microseconds to a few milliseconds; pages are bounded."""
+        """The reader of the event loop thread. Reads take microseconds to a few milliseconds; pages are bounded. Claims
+        are told as they are by the clock (`ends.AsOfNow`)."""
 
     def frontier(self) -> Mapping[Origin, int]:
         """The frontier that reads see now."""

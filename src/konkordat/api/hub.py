@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from konkordat.api.changes import Touched, changes_since, decided_owners, notes_of
+from konkordat.api.ends import as_of
 from konkordat.api.frames import Frames
 from konkordat.api.gate import FeedGap, NodeStopped, Overloaded
 from konkordat.api.notes import Note, note_of, told
@@ -270,14 +271,18 @@ class Hub:
                 known.stamps.add(entry.stamp)
                 records[entry.key] = entry.record
         decided = [key for key in decided_owners(committed.claims) if key.tenant == tenant]
-        states = self._undecided.states(committed, records, decided, self._front.gate.reader())
+        gate = self._front.gate
+        states = self._undecided.states(committed, records, decided, gate.reader())
+        now_ms = gate.now_ms()
         notes = []
         for key, state in states.items():
             known = touched.get(key, Touched(set(), set()))
             decision = {QUANTITY if key.collection == REGISTRATIONS else SLOT}
             groups = known.groups | decision if key in decided else known.groups
             is_birth = known.is_birth(state.record)
-            note = note_of(state.record, groups, is_birth, state.claims, state.version)
+            note = note_of(
+                state.record, groups, is_birth, as_of(state.claims, now_ms), state.version
+            )
             if note is not None:
                 notes.append(note)
         return notes

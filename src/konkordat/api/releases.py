@@ -174,7 +174,7 @@ async def _write_release(
     operation = Operation("create", RELEASES, record_key("", RELEASES, id).id, groups)
     mark = request.mark() if request else None
     command = make_command(Caller.of(call), [operation], Options(dry_run), mark)
-    (done,) = written(await gate.submit(command), call.tenant, [operation], gate.reader())
+    (done,) = written(await gate.submit(command), call.tenant, [operation], gate)
     if done.is_replayed:
         call.headers_out.append((b"idempotency-replayed", b"true"))
     if dry_run:

@@ -222,8 +222,7 @@ class Resource:
         mark = request.mark() if request and not options.dry_run else None
         with front.running.only_once(request):
             outcome = await self._submit(call, operation, options, mark)
-        reader = front.gate.reader()
-        (done,) = written(outcome, call.tenant, [operation], reader, dry_run=options.dry_run)
+        (done,) = written(outcome, call.tenant, [operation], front.gate, dry_run=options.dry_run)
         if not options.dry_run:
             (done,) = await settled(call, [done])
         front.counts.operations.labels(done.effect or "replayed").inc()

@@ -14,6 +14,8 @@ from msgspec import structs
 
 from konkordat.api.auth import Credential
 from konkordat.api.call import Call, no_schedule
+from konkordat.api.ends import as_of
+from konkordat.api.gate import Gate
 from konkordat.api.instead import free_instead
 from konkordat.api.problems import FieldError, Problem
 from konkordat.api.views import FORMS, TITLED, claim_view, version
@@ -94,16 +96,18 @@ def written(
     outcome: Outcome,
     tenant: str,
     operations: Sequence[Operation],
-    reader: Reader,
+    gate: Gate,
     *,
     dry_run: bool = False,
 ) -> list[Written]:
     """What each operation of a transaction came to. Raises Problem if the transaction was refused."""
+    reader = gate.reader()
     match outcome:
         case Accepted():
             if dry_run:
                 outcome = structs.replace(outcome, claims=_foreseen(outcome.records, reader))
-            return _accepted(outcome, tenant, operations, reader)
+            claims = as_of(outcome.claims, gate.now_ms())
+            return _accepted(outcome, claims, tenant, operations, reader)
         case Replayed():
             return _replayed(tenant, operations, reader)
         case Refusal():
@@ -113,11 +117,15 @@ def written(
 
 
 def _accepted(
-    outcome: Accepted, tenant: str, operations: Sequence[Operation], reader: Reader
+    outcome: Accepted,
+    told: Iterable[DecidedClaim],
+    tenant: str,
+    operations: Sequence[Operation],
+    reader: Reader,
 ) -> list[Written]:
     records: dict[RecordKey, Record] = {record.key: record for record in outcome.records}
     keys = [record_key(tenant, op.collection, op.id) for op in operations]
-    claims = _by_owner(outcome.claims)
+    claims = _by_owner(told)
     absent = [key for key in keys if key not in records]
     if absent:  # operations that changed nothing
         records |= reader.load(absent)

@@ -75,6 +75,10 @@ class DecidedClaim(msgspec.Struct, frozen=True, gc=False):
     against: tuple[ClaimId, ...] = ()
     expires_ms: int = 0  # the place is let go by itself then, Unix ms; 0: never
 
+    def is_over(self, now_ms: int) -> bool:
+        """True of a place whose time is up, whether whoever decides has said so yet or not."""
+        return 0 < self.expires_ms <= now_ms
+
 
 def in_the_way(claim: Claim, granted: Iterable[Claim], capacity: int) -> tuple[Claim, ...]:
     """The granted claims because of which `claim` does not fit, earliest first; empty when it fits.

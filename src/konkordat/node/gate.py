@@ -17,6 +17,7 @@ import msgspec
 from msgspec import structs
 
 from konkordat import __version__
+from konkordat.api.ends import AsOfNow
 from konkordat.api.gate import NodeStatus, NodeStopped, Overloaded, PeerStatus
 from konkordat.kernel.claim import ClaimId, DecidedClaim
 from konkordat.kernel.frontier import covers, distance
@@ -80,8 +81,8 @@ class NodeGate:
         self.name: NodeName = node_of(status.origin)
         self.cluster = cluster
         self._inbox = inbox
-        self._reader = reader
         self._clock, self._log, self._metrics = ambient
+        self._reader = AsOfNow(reader, self._clock.now_ms)
         self._health = health
         self._feed = feed
         self._status = status

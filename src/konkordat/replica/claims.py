@@ -16,6 +16,7 @@ from konkordat.kernel.claim import (
     Resource,
     decide,
 )
+from konkordat.kernel.hlc import AHEAD_MS_MAX
 from konkordat.kernel.ids import RecordKey
 from konkordat.kernel.record import Record
 from konkordat.replica.domain import Domain
@@ -61,13 +62,22 @@ class ClaimBook:
     """The claims of the store with those of this commit laid over them."""
 
     def __init__(
-        self, store: Reader, domain: Domain, by_seats: bool = False, sums: Sums | None = None
+        self,
+        store: Reader,
+        domain: Domain,
+        by_seats: bool = False,
+        sums: Sums | None = None,
+        now_ms: int = 0,
     ) -> None:
-        """`sums` are kept over commits, by whoever makes them durable; only where seats decide."""
+        """`sums` are kept over commits, by whoever makes them durable; only where seats decide. `now_ms` is the
+        commit's time."""
         self._store = store
         self._domain = domain
         self._by_seats = by_seats  # or by the rule that the earlier keeps its place
         self._states = IN_THE_WAY if by_seats else (ClaimState.CONFIRMED,)
+        # What ended before this is in nobody's way, though its end is not decided: a node may be cut off from whoever
+        # does. Later than the end, since that node's clock may be behind ours: it would take the place for held still.
+        self._ended_ms = now_ms - AHEAD_MS_MAX
         # By seats: which claims came, moved or went (as the commit found them, and as they are now), and resources of
         # which there is more or less than before.
         self.wished: dict[ClaimId, tuple[Claim | None, Claim | None]] = {}
@@ -99,7 +109,7 @@ class ClaimBook:
     def _changed(self, was: Mapping[ClaimId, Claim], new: Record) -> None:
         now = {c.id: c for c in self._domain.claims(new)}
         if self._by_seats:
-            self._wish(was, now)
+            self._wish(was, now, new)
             return
         for id, claim in was.items():
             if now.get(id) != claim:
@@ -113,7 +123,9 @@ class ClaimBook:
                 self._gone.pop(id, None)
                 self._lay(DecidedClaim(claim, ClaimState.TENTATIVE))
 
-    def _wish(self, was: Mapping[ClaimId, Claim], now: Mapping[ClaimId, Claim]) -> None:
+    def _wish(
+        self, was: Mapping[ClaimId, Claim], now: Mapping[ClaimId, Claim], record: Record
+    ) -> None:
         """Whoever holds the seat decides; until then a claim is tentative. What takes nothing needs no decision."""
         for id, claim in was.items():
             if id not in now:
@@ -124,13 +136,15 @@ class ClaimBook:
             before = was.get(id)
             if before == claim:
                 continue
-            self.tell(
-                DecidedClaim(
-                    claim, ClaimState.TENTATIVE if claim.quantity else ClaimState.CONFIRMED
-                )
-            )
+            self.tell(self._undecided(claim, record))
             if claim.quantity or (before is not None and before.quantity):
                 self._note_wish(id, before, claim if claim.quantity else None)
+
+    def _undecided(self, claim: Claim, record: Record) -> DecidedClaim:
+        if not claim.quantity:
+            return DecidedClaim(claim, ClaimState.CONFIRMED)
+        expires_ms = self._domain.wanted(record, claim).expires_ms
+        return DecidedClaim(claim, ClaimState.TENTATIVE, (), expires_ms)
 
     def _note_wish(self, id: ClaimId, old: Claim | None, new: Claim | None) -> None:
         first, _ = self.wished.get(id, (old, None))
@@ -195,11 +209,15 @@ class ClaimBook:
     def granted(self, resource: Resource, start_ms: int, until_ms: int) -> list[Claim]:
         """The claims that hold a place, or wait for it, earliest first."""
         found = self.on([Span(resource, start_ms, until_ms)]).values()
-        held = [d.claim for d in found if d.state in self._states]
+        held = [d.claim for d in found if self._holds(d)]
         return sorted(held, key=lambda c: (c.start_ms, c.order))
 
+    def _holds(self, decided: DecidedClaim) -> bool:
+        return decided.state in self._states and not decided.is_over(self._ended_ms)
+
     def taken(self, span: Span) -> int:
-        """How much those take: of each record the largest quantity, added up."""
+        """How much those take: of each record the largest quantity, added up. What ends is counted until its end is
+        decided: sums change with commits, not with time. (Registrations never end.)"""
         if not self._by_seats:
             largest: dict[RecordKey, int] = {}
             for claim in self.granted(*span):
@@ -212,7 +230,8 @@ class ClaimBook:
         """The claims of these records that hold a place, or wait for it."""
         wanted = list(dict.fromkeys(owners))
         self.know(wanted)
-        return [claim for owner in wanted for claim in self.stands(owner)]
+        present = [decided for owner in wanted for decided in self._present(owner)]
+        return [d.claim for d in present if d.claim.quantity and self._holds(d)]
 
     def sums_after(self) -> dict[Span, int]:
         """What is taken when this commit is durable, of all that is kept in sums and that it changes."""

@@ -65,7 +65,7 @@ class Commit:
         self._policies = policies
         self._first: dict[RecordKey, Record | None] = {}  # as loaded
         self._last: dict[RecordKey, Record] = {}  # as changed
-        self.claims = ClaimBook(store, domain, by_seats=roster is not None, sums=sums)
+        self.claims = ClaimBook(store, domain, roster is not None, sums, now_ms)
         self._log: list[LogRow] = []
         self._history: list[HistoryRow] = []
         self._answers: list[AnswerRow] = []

@@ -31,11 +31,13 @@ class View(Protocol):
         """A record, deleted ones included. Free for keys named by `Domain.reads`, one query for any other."""
 
     def granted(self, resource: Resource, start_ms: int, until_ms: int) -> Sequence[Claim]:
-        """The claims that hold a place on a resource in that time, or wait for the decision whether they do."""
+        """The claims that hold a place on a resource in that time, or wait for the decision whether they do. None
+        that ended, whether that is decided yet or not."""
 
     def taken(self, resource: Resource, start_ms: int, until_ms: int) -> int:
         """How much of a resource these take: of each record the largest quantity, added up. It costs the same however
-        many they are, where a resource is always asked about for the same time."""
+        many they are, where a resource is always asked about for the same time. What ends counts until that is decided.
+        """
 
     def held(self, owners: Iterable[RecordKey]) -> Sequence[Claim]:
         """Of these records, the claims that hold a place or wait for the decision. One query for all of them."""

@@ -128,7 +128,8 @@ class Telling:
             state = ClaimState.EXPIRED
         book.tell(DecidedClaim(place, state, view.against, expires_ms))
         if holds is not None and state in (ClaimState.TENTATIVE, ClaimState.DISPLACED):
-            book.tell(DecidedClaim(held_claim(holds), ClaimState.CONFIRMED))
+            # It ends with what its owner asks for now.
+            book.tell(DecidedClaim(held_claim(holds), ClaimState.CONFIRMED, (), expires_ms))
         else:
             book.withdraw(held_id(id))
             holds = place if state is ClaimState.CONFIRMED else None

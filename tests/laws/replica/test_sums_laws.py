@@ -15,6 +15,7 @@ from konkordat.kernel.hlc import Hlc, Stamp
 from konkordat.kernel.ids import NodeName, Origin, RecordKey, Tenant, record_key
 from konkordat.kernel.record import Record
 from konkordat.replica.claims import ClaimBook, held_id
+from konkordat.replica.domain import PLAIN_CLAIM, Wanted
 from konkordat.replica.sums import IN_THE_WAY, RESOURCES_MAX, Sums
 from konkordat.store.memory import MemoryStore, open_memory
 from konkordat.store.port import Span, WriteSet
@@ -42,6 +43,9 @@ class Wishes:
 
     def claims(self, record: Record) -> Sequence[Claim]:
         return self.of_actor[record.actor]
+
+    def wanted(self, record: Record, claim: Claim) -> Wanted:
+        return PLAIN_CLAIM
 
     def capacity_owner(self, resource: Resource) -> None:
         return None

@@ -21,7 +21,7 @@ from konkordat.node.health import Health
 from konkordat.node.inbox import Inbox, InboxLimits
 from konkordat.replica.messages import Answered, Command, Committed, Journaled, Outcome
 from konkordat.replica.status import PeerView, ReplicaStatus
-from konkordat.store.port import Reader
+from konkordat.store.memory import Data, MemoryStore
 from support.node import KeptLog, ambient
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +36,7 @@ class Scene:
         self.ambient = ambient()
         self.health = Health(has_peers_to_dial=False)
         self.health.opened()
-        reader = cast("Reader", object())
+        reader = MemoryStore(Data(NodeName("zurich"), ZURICH)).reader()
         status = ReplicaStatus(ZURICH, Hlc(1), {ZURICH: 1}, EMPTY, False, (), {}, 0)
         self.gate = NodeGate(
             "summit", status, self.inbox, reader, self.health, feed or Feed(10, 10), self.ambient
