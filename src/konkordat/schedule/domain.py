@@ -249,7 +249,7 @@ class _Decision:
         ]
         keys = [key_of(self.command, op) for op in self.command.operations]
         effects: list[Effect] = [
-            "unchanged" if self.drafts[key].is_as_it_was else effect
+            _effect(self.drafts[key], effect)
             for key, effect in zip(keys, self.effects, strict=True)
         ]
         return WriteNotes(
@@ -266,6 +266,13 @@ class _Decision:
             return refusal
         extra = {name: value for name, value in refusal.extra.items() if name != "operation"}
         return msgspec.structs.replace(refusal, extra=extra)
+
+
+def _effect(draft: Draft, effect: Effect) -> Effect:
+    """What an operation came to in the end: what a command says again may be claimed anew."""
+    if draft.is_as_it_was:
+        return "unchanged"
+    return "updated" if effect == "unchanged" else effect
 
 
 def _referred(command: WriteCommand, found: Found) -> RecordKey:

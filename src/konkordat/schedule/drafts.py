@@ -38,6 +38,7 @@ class Draft:
         "deletes",
         "hold",
         "key",
+        "named",
         "occurrence",
         "operation",
         "skipped",
@@ -58,6 +59,7 @@ class Draft:
             else {}
         )
         self.writes: dict[Group, bytes] = {}
+        self.named: set[Group] = set()  # groups that an operation says, also as they are
         self.deletes = False
         self.hold = ""  # id of the hold whose place its slot takes over
         self.occurrence = ""  # of a series that makes it: its wall time by the rule
@@ -114,6 +116,7 @@ class Draft:
         """Carry out one operation; says what became of the record, or why not."""
         self.operation = number
         self.hold = op.hold or self.hold
+        self.named.update(op.groups, op.unit_patches)
         if self.deletes or (self._dirty and op.op == "delete"):
             return Refusal(
                 "conflicting_operations",
@@ -126,6 +129,11 @@ class Draft:
         if not isinstance(effect, Refusal) and effect != "unchanged":
             self._dirty = True
         return effect
+
+    def says_again(self, group: Group) -> bool:
+        """True if the command names what the record had in this group anyway."""
+        stays = self.was_alive and self.alive and group not in self.writes
+        return stays and group in self.named
 
     @property
     def is_as_it_was(self) -> bool:

@@ -1,7 +1,8 @@
 """Where and when a command's sessions and holds are to be: checked against the rules, what others hold, and each other.
 
 A session that stays where it is is never asked again, even if it was displaced meanwhile: editing its title must not
-fail because of its room.
+fail because of its room. A command that names the slot of a displaced session asks for it anew where it is free; else
+the session stays displaced, and the answer says by whom.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from konkordat.schedule.rules import located
 from konkordat.schedule.slots import (
     PLACING,
     SLOT,
+    SLOT_PART,
     Candidate,
     Plan,
     alternative_slots,
@@ -73,6 +75,9 @@ class Places:
         overridden = bool(command.override_reason)
         self._book = Rulebook(command.tenant, after.values, view.now_ms, overridden=overridden)
         self._moved: set[RecordKey] = set()  # what goes elsewhere, or away
+        self._without: set[RecordKey] = (
+            set()
+        )  # sessions that name a slot again which they were denied
         self._restaffed: set[RecordKey] = set()  # sessions that stay with other speakers
         self._placed: list[Claim] = []  # what those two hold after the command
         self._plans: dict[RecordKey, Plan] = {}  # of what claims a place anew
@@ -81,8 +86,9 @@ class Places:
 
     def settle(self) -> Refusal | None:
         """Check everything of the command that gets a place; drop slots where that was asked for."""
-        drafts = self._drafts.values()
-        placed = [d for d in drafts if d.key.collection in PLACED and not _stays(d)]
+        drafts = [d for d in self._drafts.values() if d.key.collection in PLACED]
+        self._without = self._denied([d.key for d in drafts if _is_named_again(d)])
+        placed = [d for d in drafts if not _stays(d) or d.key in self._without]
         for draft in placed:
             self._sort(draft)
         for draft in placed:
@@ -143,7 +149,7 @@ class Places:
         if wish is not None and draft.key in self._moved:
             plan = self._plan(draft)
             refusal = self._unfit(draft, plan) or self._place(draft, plan)
-        elif wish is not None:
+        elif wish is not None and not self._ask_again(draft):
             self._staff(draft, wish.place.interval)
         return None if refusal is None or self.drop(draft, refusal) else refusal
 
@@ -169,6 +175,31 @@ class Places:
             self._displaced.append(_displaced(draft, taken))
         self._claim(draft, plan, granted)
         return None
+
+    def _denied(self, keys: Sequence[RecordKey]) -> set[RecordKey]:
+        """Those of the sessions that neither have the place they ask for nor wait for a decision on it."""
+        held = self._view.held(keys) if keys else ()
+        return set(keys) - {claim.id.owner for claim in held if claim.id.part == SLOT_PART}
+
+    def _ask_again(self, draft: Draft) -> bool:
+        """Claim the place that a session names again, if it is free by now or the command would rather wait for it.
+        True if it did. Nothing is refused: else the session stays as it was, and in line if it stood there."""
+        if draft.key not in self._without or draft.base is None:
+            return False
+        was_waiting = plan_of(draft.base).waits
+        plan = self._plan(draft)
+        plan = plan._replace(waits=plan.waits or was_waiting)
+        if self._unfit(draft, plan) is not None:
+            return False
+        asking = self._asking(draft)
+        granted = next((one for one in plan.candidates if not asking.blocking(one)), None)
+        if granted is None:
+            self._displaced.append(_displaced(draft, self._taken(draft, plan.candidates[0])))
+            if was_waiting or not plan.waits:
+                return False
+        self._moved.add(draft.key)
+        self._claim(draft, plan, granted)
+        return True
 
     def _places_before(self, draft: Draft) -> tuple[Candidate, ...]:
         """The places that the record holds or may still be granted, so that they can be shown while it moves."""
@@ -247,7 +278,12 @@ class Places:
         return None
 
     def _asking(self, draft: Draft) -> Asking:
-        return Asking(self._book, self.holders, draft.key, decoded(draft.value(EVENT)))
+        def holders(resource: Resource, start_ms: int, until_ms: int) -> list[Claim]:
+            """A place that the session keeps is not in its own way."""
+            found = self.holders(resource, start_ms, until_ms)
+            return [claim for claim in found if claim.id.owner != draft.key]
+
+        return Asking(self._book, holders, draft.key, decoded(draft.value(EVENT)))
 
     def _taken(self, draft: Draft, wish: Candidate) -> Refusal:
         asking = self._asking(draft)
@@ -379,6 +415,12 @@ def _stays(draft: Draft) -> bool:
     """True of a record whose place, time and speakers the command does not write."""
     was_there = draft.was_alive and draft.alive
     return was_there and not draft.hold and draft.writes.keys().isdisjoint(_WHERE_AND_WHO)
+
+
+def _is_named_again(draft: Draft) -> bool:
+    """True of a session that is to have a place and of which a command names the slot that it has anyway."""
+    is_session = draft.key.collection == SESSIONS
+    return is_session and draft.says_again(SLOT) and _claimed(draft.values) is not None
 
 
 def _claimed(values: rules.Values) -> tuple[bytes, bytes] | None:

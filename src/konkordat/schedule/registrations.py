@@ -34,6 +34,7 @@ from konkordat.schedule.claims import (
     REGISTRATIONS,
     SEATS,
     SEATS_GROUPS,
+    SEATS_PART,
     SEATS_TIME,
     SESSION,
     SESSIONS,
@@ -62,6 +63,9 @@ class Registrations:
         self._drafts = drafts
         # By session: the seats that the command's registrations have before it.
         self._before: dict[str, dict[RecordKey, int]] | None = None
+        self._asked: set[RecordKey] = (
+            set()
+        )  # of these: what they ask for is granted, or not decided yet
         self._taken: dict[str, int] = {}  # by session: as the command leaves it, so far
 
     def settle(self) -> Refusal | None:
@@ -114,9 +118,23 @@ class Registrations:
         if not isinstance(session, str) or not wanted:
             return None
         held = self._held(session).get(draft.key, 0)
+        if not claims and self._may_have_now(draft, session, wanted - held):
+            draft.claim_again(SESSION)
+            claims = True
         if CHECKED_IN in draft.writes and not held:
             return _unready(draft)
         return self._grow(draft, session, wanted, held) if claims and wanted > held else None
+
+    def _may_have_now(self, draft: Draft, session: str, more: int) -> bool:
+        """Whether a command says a registration again that was denied, and there are as many seats now. Whoever waits
+        keeps its turn."""
+        is_said = any(draft.says_again(group) for group in SEATS_GROUPS)
+        if not is_said or draft.key in self._asked or rules.read(draft.values, WAITLIST) is True:
+            return False
+        values = self._after.values(SESSIONS, session)
+        if values is None or is_cancelled(rules.read(values, STATE)):
+            return False
+        return more <= seats_in(rules.read(values, SEATS)) - self._taken_in(session)
 
     def _grow(self, draft: Draft, session: str, wanted: int, held: int) -> Refusal | None:
         """Take more seats, if there are as many or it waits for them."""
@@ -201,6 +219,8 @@ class Registrations:
             if session is not None:
                 held, owner = before.setdefault(session, {}), claim.id.owner
                 held[owner] = max(held.get(owner, 0), claim.quantity)
+                if claim.id.part == SEATS_PART:
+                    self._asked.add(owner)
         return before
 
 

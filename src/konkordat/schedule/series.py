@@ -116,6 +116,9 @@ class Expansion:
         for occurrence in after:
             if refusal is None and occurrence not in before:
                 refusal = self._make(draft, occurrence)
+            elif draft.says_again(SLOT):
+                # Those that were displaced are asked for again, wherever each is by now.
+                self._session(draft, occurrence).named.add(SLOT)
         return refusal
 
     def _before(self, draft: Draft) -> tuple[Occurrence, ...]:
