@@ -123,6 +123,31 @@ def test_a_repeated_request_waits_too(forum: Programme, acme: Caller, table: Tab
     assert state(again.json()) == "confirmed"
 
 
+@pytest.mark.parametrize("way", ["alone", "atomic", "independent", "replayed"])
+def test_a_series_waits_for_all_its_occurrences(
+    way: str, forum: Programme, acme: Caller, table: Table
+) -> None:
+    """Only the claims of the records that a request names were waited for, and a series has none itself."""
+    series = {
+        "event": forum.event,
+        "rule": "FREQ=DAILY;COUNT=3",
+        "slot": forum.slot(),
+        "session": {"title": {"de": "Frühstück"}},
+    }
+    once = {"Idempotency-Key": "once"}
+    if way == "replayed":
+        acme.post("/v2/series", series, headers=once)
+    with Elsewhere(table):
+        if way in ("alone", "replayed"):
+            made = acme.post("/v2/series", series, headers=WAIT | once).json()["id"]
+        else:
+            operations = [{"op": "create", "type": "series", "data": series}]
+            body = {"mode": way, "operations": operations}
+            made = acme.post("/v2/batch", body, headers=WAIT).json()["results"][0]["id"]
+        shown = acme.get(f"/v2/series/{made}/sessions").json()["data"]
+    assert [state(session) for session in shown] == ["confirmed"] * 3
+
+
 def test_a_write_that_claims_nothing_does_not_wait(forum: Programme, acme: Caller) -> None:
     made = acme.post("/v2/sessions", forum.session(), headers={"Prefer": "wait=30"})
     assert made.status_code == 201
