@@ -18,6 +18,8 @@ from konkordat.api.consistency import is_really_missing
 from konkordat.api.docs import CONSISTENCY, IF_NONE_MATCH, Doc, Field, Reply
 from konkordat.api.front import Route
 from konkordat.api.frozen import RELEASE, frozen_records
+from konkordat.api.gate import Gate
+from konkordat.api.overbooked import Overbooked, overbooked_among
 from konkordat.api.placed import reason, where
 from konkordat.api.problems import Problem, invalid
 from konkordat.api.views import FORMS, version
@@ -73,6 +75,8 @@ class Clashes(Struct, frozen=True):
     displaced: tuple[Displaced, ...]
     # Sessions on no day of the event: it was moved after they were booked, here or at another node.
     outside: tuple[str, ...]
+    # Sessions to come that hold more than there is: a room takes fewer at a time now, or was deleted elsewhere.
+    overbooked: tuple[Overbooked, ...]
     truncated: bool  # there are more pairs
 
 
@@ -233,11 +237,13 @@ async def clashes(call: Call) -> Answer:
     """The handler."""
     call.take_only()
     found = await snapshot(call)
-    return answer(call, 200, _encode(clashes_of(call.front.gate.reader(), found)))
+    return answer(call, 200, _encode(clashes_of(call.front.gate, found)))
 
 
-def clashes_of(reader: Reader, found: Snapshot) -> Clashes:
-    """Speakers in two places at once, also in another event; sessions without the place they asked for, or outside."""
+def clashes_of(gate: Gate, found: Snapshot) -> Clashes:
+    """Speakers in two places at once, also in another event; sessions without the place they asked for, outside, or in
+    a place that there is not."""
+    reader = gate.reader()
     own = {session.key.id for session in found.sessions}
     pairs = speaker_clashes(_bookings(reader, found))
     displaced = [
@@ -250,6 +256,7 @@ def clashes_of(reader: Reader, found: Snapshot) -> Clashes:
         tuple([pair for pair in pairs.pairs if pair.first in own or pair.second in own]),
         tuple(displaced),
         tuple(_outside(found)),
+        tuple(overbooked_among(reader, found.claims, gate.now_ms())),
         pairs.truncated,
     )
 
@@ -310,8 +317,9 @@ def programme_routes() -> Iterator[Route]:
         method="GET", path="/v2/events/{id:str}/clashes", run=clashes, needs="read",
         doc=Doc(
             tag="events", summary="What clashes in the programme",
-            detail="Speakers in two places at once, sessions that lost their place to an earlier booking, and sessions"
-            " on no day of the event, since it was moved.",
+            detail="Speakers in two places at once, sessions that lost their place to an earlier booking, sessions on"
+            " no day of the event, since it was moved, and sessions to come that hold more than there is, since their"
+            " room takes fewer at a time than it did, or was deleted at a node that had not heard of them.",
             fields=CONSISTENCY, replies=(Reply(200, "The clashes.", Clashes),),
             problems=("not_found", "too_large"),
         ),

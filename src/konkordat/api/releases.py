@@ -103,7 +103,7 @@ async def make(call: Call) -> Answer:
         if not dry_run:
             await _write_parts(call, found.event.key, parts)
         body, status = await _write_release(call, found, wish, parts, request, dry_run=dry_run)
-    clashes = _encode(clashes_of(call.front.gate.reader(), found))
+    clashes = _encode(clashes_of(call.front.gate, found))
     return answer(call, status, b'{"release":' + body + b',"clashes":' + clashes + b"}")
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from konkordat.cli.connection import Connection
 from konkordat.cli.exits import ExitCode
 from konkordat.cli.exporting import event_id
 from konkordat.cli.output import console_for, emit_json
+
+_WHY: Final = {
+    "overbooked": "more sessions at a time than its room takes now",
+    "place_deleted": "its room or booth was deleted",
+}
 
 
 def run_release(
@@ -34,5 +39,6 @@ def _clashes(clashes: Any) -> list[str]:
     ]
     displaced = [f"  session {d['session']} has no place" for d in clashes["displaced"]]
     outside = [f"  session {id} is on no day of the event" for id in clashes["outside"]]
-    found = pairs + displaced + outside
+    overbooked = [f"  session {o['session']}: {_WHY[o['code']]}" for o in clashes["overbooked"]]
+    found = pairs + displaced + outside + overbooked
     return ["It clashes:", *found] if found else ["Nothing clashes in it."]

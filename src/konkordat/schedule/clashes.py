@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from konkordat.kernel.claim import Claim, ClaimId
 from konkordat.schedule.times import Interval
 
 # n sessions at one moment clash in n²/2 pairs; nobody reads more than this, and no answer holds it.
@@ -84,6 +85,20 @@ def refused_slots(
         else:
             heapq.heappush(present, (booking.interval.until_ms, number, booking))
     return tuple(refused)
+
+
+def overbooked(claims: Iterable[Claim], capacity: int) -> tuple[Claim, ...]:
+    """Of the claims on one room or booth, of which each record's take one: those that share an instant with more than
+    `capacity`. In order of start."""
+    found: dict[ClaimId, Claim] = {}
+    present: list[tuple[int, int, Claim]] = []
+    for number, claim in enumerate(sorted(claims, key=lambda c: (c.start_ms, c.order))):
+        while present and present[0][0] <= claim.start_ms:
+            heapq.heappop(present)
+        heapq.heappush(present, (claim.until_ms, number, claim))
+        if len({other.id.owner for _, _, other in present}) > capacity:
+            found |= {other.id: other for _, _, other in sorted(present, key=lambda p: p[1])}
+    return tuple(found.values())
 
 
 def _overlapping_pairs(bookings: Iterable[Booking]) -> Iterator[tuple[str, Booking, Booking]]:

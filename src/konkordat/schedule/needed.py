@@ -14,11 +14,12 @@ from konkordat.kernel.claim import Resource
 from konkordat.kernel.ids import Collection, Group, RecordKey
 from konkordat.kernel.refusal import Refusal
 from konkordat.replica.domain import View
-from konkordat.schedule import claims
+from konkordat.schedule import claims, rules
+from konkordat.schedule.clashes import overbooked
 from konkordat.schedule.commands import WARNINGS_MAX, WriteWarning
 from konkordat.schedule.drafts import Draft
 from konkordat.schedule.keys import SYSTEM_TENANT
-from konkordat.schedule.places import Places
+from konkordat.schedule.places import CONFLICTS_MAX, Places
 from konkordat.schedule.rules import located
 from konkordat.schedule.series import SERIES
 
@@ -51,6 +52,35 @@ class Needs:
         return None
 
     def warnings(self) -> Iterator[WriteWarning]:
+        """What changes under those who need it."""
+        yield from self._sessions_that_stay()
+        yield from self._rooms_that_shrink()
+
+    def _rooms_that_shrink(self) -> Iterator[WriteWarning]:
+        """Rooms that take fewer at a time than are booked: nobody loses a place because of that."""
+        for draft in self._drafts.values():
+            resource = claims.owned_resource(draft.key)
+            shrinks = draft.key.collection == claims.ROOMS and claims.MAX_CONCURRENT in draft.writes
+            if not shrinks or resource is None or not (draft.was_alive and draft.alive):
+                continue
+            capacity = claims.sensible_capacity(rules.read(draft.values, claims.MAX_CONCURRENT))
+            users = overbooked(self._places.holders(resource, self._view.now_ms, _FAR_MS), capacity)
+            ids = tuple(dict.fromkeys(claim.id.owner.id for claim in users))
+            if ids:
+                detail = (
+                    f"{len(ids)} bookings to come are more at a time than the room takes now ({capacity}). They keep"
+                    " their places, and are `overbooked` in the clashes of their events."
+                )
+                yield WriteWarning(
+                    "overbooked",
+                    detail,
+                    draft.operation,
+                    f"/{claims.MAX_CONCURRENT}",
+                    "",
+                    ids[:CONFLICTS_MAX],
+                )
+
+    def _sessions_that_stay(self) -> Iterator[WriteWarning]:
         """Events that move while their sessions stay: nobody's booking moves because somebody else's date does."""
         for draft in self._drafts.values():
             if draft.key.collection != claims.EVENTS or not (draft.was_alive and draft.alive):

@@ -69,6 +69,7 @@ def test_a_speaker_in_two_places_is_shown_and_not_repaired(forum: Programme) -> 
         "speakers": [{"speaker": forum.speaker, "first": ids[0], "second": ids[1]}],
         "displaced": [],
         "outside": [],
+        "overbooked": [],
         "truncated": False,
     }
 
