@@ -41,7 +41,7 @@ from konkordat.replica.replica import Replica
 from konkordat.replica.settings import ReplicaSettings
 from konkordat.schedule.domain import ScheduleDomain
 from konkordat.store.memory import Data, MemoryStore
-from konkordat.store.port import Reader
+from konkordat.store.port import Reader, Store
 from konkordat.wire.messages import Message
 
 Queue = asyncio.Queue[Committed | Exception]
@@ -53,14 +53,17 @@ OPERATOR_KEY = keys.mint(Tenant("_system"), bytes(range(42)))
 class TrialGate:
     """One node as its API sees it. Commands are carried out at once."""
 
-    def __init__(self, name: str, members: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, name: str, members: Sequence[str] | None = None, store: Store | None = None
+    ) -> None:
+        """On a store in memory, unless one is given."""
         self.name = NodeName(name)
         self.cluster = "trial"
         self.clock_ms = START_MS
         entropy = itertools.count(1)
         self._entropy = lambda n: next(entropy).to_bytes(n, "big")
         origin = make_origin(self.name, START_MS, self._entropy(5))
-        self.store = MemoryStore(Data(self.name, origin))
+        self.store = store or MemoryStore(Data(self.name, origin))
         roster = None if members is None else tuple([NodeName(member) for member in members])
         settings = ReplicaSettings("trial", started_ms=START_MS, members=roster)
         self.replica = Replica(self.store, ScheduleDomain(), Policies(), settings)
@@ -199,9 +202,13 @@ class TrialGate:
 class Table:
     """Nodes that hear of each other when the test delivers what they sent."""
 
-    def __init__(self, *names: str, members: Sequence[str] | None = None) -> None:
-        """With `members`, claims are decided by seats, and the roster is known at once."""
-        self.gates = {name: TrialGate(name, members) for name in names}
+    def __init__(
+        self, *names: str, members: Sequence[str] | None = None, gates: Iterable[TrialGate] = ()
+    ) -> None:
+        """With `members`, claims are decided by seats, and the roster is known at once. `gates` are taken as
+        they are."""
+        made = {gate.name: gate for gate in gates}
+        self.gates = {name: made.get(NodeName(name)) or TrialGate(name, members) for name in names}
         for name, gate in self.gates.items():
             gate.handle([PeerJoined(NodeName(other)) for other in names if other != name])
         if members:

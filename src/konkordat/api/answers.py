@@ -134,7 +134,7 @@ def common_headers(call: Call, token: str | None, cache: Header) -> list[Header]
     lines: list[Header] = [(b"x-request-id", call.request_id.encode()), cache, *SECURITY]
     # Only who has shown a key learns what this node has seen.
     if call.credential is not None:
-        lines.append((b"consistency-token", (token or call.front.token_of_seen()).encode()))
+        lines.append((b"consistency-token", (token or call.front.token_of(call.shown)).encode()))
     lines.append(call.policy)
     lines += call.headers_out
     if call.is_tls:

@@ -32,6 +32,7 @@ from konkordat.api.writing import (
     problem_json,
     result_json,
     settled,
+    shows_outcomes,
     written,
 )
 from konkordat.replica.messages import Command
@@ -200,6 +201,7 @@ async def _atomic(
     except Problem as problem:
         raise _pointing_into_batch(problem) from problem
     if waiting is not None and not request.dry_run:
+        shows_outcomes(waiting, tenant, operations, [outcome])
         done = await settled(waiting, done)
     results: list[bytes] = []
     size = 0
@@ -245,7 +247,7 @@ async def _independent(
         command = make_command(caller, [operation], _options(request), mark, part)
         ready.append((number, operation, command))
     refused = len(request.operations) - len(ready)
-    came_to = await _submit(front, caller, ready, dry_run=request.dry_run)
+    came_to = await _submit(front, caller, ready, waiting, dry_run=request.dry_run)
     if waiting is not None and not request.dry_run:
         came_to = await _settled(waiting, came_to)
     size = 0
@@ -279,12 +281,15 @@ async def _submit(
     front: Front,
     caller: Caller,
     ready: Sequence[tuple[int, Operation, Command]],
+    waiting: Call | None,
     *,
     dry_run: bool,
 ) -> list[Written | Problem]:
     """What each operation came to."""
     outcomes = await front.gate.submit_many([command for _, _, command in ready])
     tenant = caller.credential.tenant
+    if waiting is not None and not dry_run:
+        shows_outcomes(waiting, tenant, [operation for _, operation, _ in ready], outcomes)
     came_to: list[Written | Problem] = []
     for (_, operation, _), outcome in zip(ready, outcomes, strict=True):
         try:

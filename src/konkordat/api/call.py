@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 from konkordat.api.answers import POLICY, Header
 from konkordat.api.problems import FieldError, Problem, invalid
 from konkordat.api.settings import BODY_READ_S_MAX, HEADER_CHARS_MAX, QUERY_FIELDS_MAX
+from konkordat.kernel.frontier import joined
+from konkordat.kernel.ids import Origin
+from konkordat.store.port import Reader
 
 if TYPE_CHECKING:
     from konkordat.api.auth import Credential
@@ -29,6 +33,7 @@ class Call:
 
     __slots__ = (
         "_query",
+        "_reader",
         "_receive",
         "credential",
         "front",
@@ -38,6 +43,7 @@ class Call:
         "policy",
         "request_id",
         "scope",
+        "shown",
         "wait_s",
         "wait_until_s",
     )
@@ -54,6 +60,9 @@ class Call:
         self.policy: Header = POLICY
         self.wait_s: float | None = None  # of `Prefer: wait=N`
         self.wait_until_s = 0.0  # on the loop's clock: the end of that
+        # The frontier of all that the answer shows, where that is known exactly.
+        self.shown: Mapping[Origin, int] | None = None
+        self._reader: Reader | None = None  # while a moment lasts
         self._query: dict[str, str] | None = None
 
     # What the request is -------------------------------------------------------------------------
@@ -115,6 +124,31 @@ class Call:
             if REQUEST_ID.fullmatch(text):
                 return text
         return self.front.gate.new_id()
+
+    # Reading --------------------------------------------------------------------------------------
+
+    @contextmanager
+    def moment(self) -> Iterator[Reader]:
+        """A reader that sees one moment, which the answer's consistency token then names: whoever follows changes from
+        it misses none. Nothing is awaited in the block, and the answer shows nothing that was read outside of one. A
+        moment within a moment is the same."""
+        if self._reader is not None:
+            yield self._reader
+            return
+        reader = self.front.gate.reader()
+        with reader.moment():
+            self.shows(reader.frontier())
+            self._reader = reader
+            try:
+                yield reader
+            finally:
+                self._reader = None
+
+    def shows(self, frontier: Mapping[Origin, int]) -> None:
+        """The answer shows something as of this frontier."""
+        if frontier is self.shown:  # of the many operations of one commit
+            return
+        self.shown = frontier if self.shown is None else joined(self.shown, frontier)
 
     # Query ---------------------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ class AsOfNow:
         self.split = reader.split
         self.fingerprints = reader.fingerprints
         self.frontier = reader.frontier
+        self.moment = reader.moment
         self.close = reader.close
 
     def claims_on(self, spans: Sequence[Span]) -> list[DecidedClaim]:

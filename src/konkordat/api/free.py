@@ -16,7 +16,7 @@ from konkordat.api.instead import Copy
 from konkordat.api.problems import Problem
 from konkordat.api.schemas import Conflict
 from konkordat.api.writing import conflicts
-from konkordat.kernel.ids import Tenant, record_key
+from konkordat.kernel.ids import RecordKey, Tenant, record_key
 from konkordat.schedule.alternatives import free_times
 from konkordat.schedule.claims import SEATS, SESSIONS, value_of
 from konkordat.schedule.places import CONFLICTS_MAX, EVENT
@@ -36,21 +36,29 @@ async def alternatives(call: Call) -> Answer:
     """The handler."""
     call.take_only()
     key = record_key(call.tenant, SESSIONS, call.params["id"])
-    reader = call.front.gate.reader()
-    record = reader.load([key]).get(key)
-    if (record is None or not record.alive) and not await is_really_missing(call):
-        record = reader.load([key]).get(key)
-    if record is None or not record.alive:
+    shown = _shown(call, key)
+    if shown is None and not await is_really_missing(call):
+        shown = _shown(call, key)
+    if shown is None:
         raise Problem("not_found", f"There is no session {key.id!r}.")
-    plan = plan_of(record)
-    if not plan.candidates:
-        return answer(call, 200, _encode({"conflicts": [], "alternatives": []}))
-    copy = Copy(reader, Tenant(call.tenant), call.front.gate.now_ms())
-    asking = copy.asking(key, value_of(record, EVENT))
-    wish = copy.book.buffered(plan.candidates[0])
-    free = free_times(asking, wish) + copy.rooms(asking, wish, value_of(record, SEATS))
-    shown = conflicts(asking.blocking(wish)[:CONFLICTS_MAX], reader)
-    return answer(call, 200, _encode({"conflicts": shown, "alternatives": free}))
+    return answer(call, 200, shown)
+
+
+def _shown(call: Call, key: RecordKey) -> bytes | None:
+    """The answer's body, if there is such a session."""
+    with call.moment() as reader:
+        record = reader.load([key]).get(key)
+        if record is None or not record.alive:
+            return None
+        plan = plan_of(record)
+        if not plan.candidates:
+            return _encode({"conflicts": [], "alternatives": []})
+        copy = Copy(reader, Tenant(call.tenant), call.front.gate.now_ms())
+        asking = copy.asking(key, value_of(record, EVENT))
+        wish = copy.book.buffered(plan.candidates[0])
+        free = free_times(asking, wish) + copy.rooms(asking, wish, value_of(record, SEATS))
+        in_the_way = conflicts(asking.blocking(wish)[:CONFLICTS_MAX], reader)
+        return _encode({"conflicts": in_the_way, "alternatives": free})
 
 
 def free_route() -> Route:

@@ -78,19 +78,21 @@ class Front:
         """The consistency token of what the feed has told by now: where to follow on from."""
         return self._token.text(self.gate.frontier())
 
-    def token_of_seen(self) -> str:
-        """The consistency token of all that a read until now may have seen.
+    def token_of(self, shown: Mapping[Origin, int] | None) -> str:
+        """The consistency token of an answer that shows this frontier; None: of all that it may have read until now.
 
         A commit is there to be read a moment before the loop hears of it. Whoever was shown it must be told so, or the
         next node may show them what was before.
         """
+        if shown is not None:
+            return self._token_of_seen.text(shown)
         try:
-            seen: Mapping[Origin, int] = self.gate.reader().frontier()
+            shown = self.gate.reader().frontier()
         except (
             StoreError
         ):  # it has shown nobody anything either; what is wrong is told by whoever needs it
-            seen = self.gate.frontier()
-        return self._token_of_seen.text(seen)
+            shown = self.gate.frontier()
+        return self._token_of_seen.text(shown)
 
     async def serve(self, route: Route, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer one request."""

@@ -22,7 +22,7 @@ from konkordat.api.tokens import bad_token
 from konkordat.api.views import readable
 from konkordat.kernel.change import Batch, Change, Transaction
 from konkordat.kernel.hlc import Hlc, Stamp, ms_of
-from konkordat.kernel.ids import Origin, node_of, record_key, valid_record_id
+from konkordat.kernel.ids import Origin, RecordKey, node_of, record_key, valid_record_id
 from konkordat.kernel.record import Record
 from konkordat.schedule.registry import COLLECTIONS
 from konkordat.store.port import HistoryRow, Reader
@@ -80,13 +80,21 @@ class History:
         missing = Problem("not_found", f"There is no record {id!r} in {self._type}.")
         if not valid_record_id(id):
             raise missing
-        reader = call.front.gate.reader()
-        record = reader.load([key]).get(key)
-        if record is None and not await is_really_missing(call):
-            record = reader.load([key]).get(key)
-        if record is None:  # of a deleted one the history is still there
+        shown = _page_of(call, key, limit, before)
+        if shown is None and not await is_really_missing(call):
+            shown = _page_of(call, key, limit, before)
+        if shown is None:
             raise missing
-        return answer(call, 200, _encode(page(reader, record, limit, before)))
+        return answer(call, 200, _encode(shown))
+
+
+def _page_of(
+    call: Call, key: RecordKey, limit: int, before: tuple[Hlc, Origin] | None
+) -> HistoryPage | None:
+    """The page, if there is such a record; of a deleted one the history is still there."""
+    with call.moment() as reader:
+        record = reader.load([key]).get(key)
+        return None if record is None else page(reader, record, limit, before)
 
 
 def page(

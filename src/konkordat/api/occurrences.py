@@ -12,7 +12,7 @@ from konkordat.api.docs import CONSISTENCY, Doc, Reply
 from konkordat.api.front import Route
 from konkordat.api.problems import Problem
 from konkordat.api.views import FORMS
-from konkordat.kernel.ids import record_key
+from konkordat.kernel.ids import RecordKey, record_key
 from konkordat.schedule import series
 from konkordat.schedule.claims import SESSIONS
 from konkordat.schedule.registry import COLLECTIONS
@@ -23,17 +23,25 @@ async def sessions_of(call: Call) -> Answer:
     """The handler."""
     call.take_only()
     key = record_key(call.tenant, SERIES, call.params["id"])
-    reader = call.front.gate.reader()
-    record = reader.load([key]).get(key)
-    if (record is None or not record.alive) and not await is_really_missing(call):
-        record = reader.load([key]).get(key)
-    if record is None or not record.alive:
+    shown = _shown(call, key)
+    if shown is None and not await is_really_missing(call):
+        shown = _shown(call, key)
+    if shown is None:
         raise Problem("not_found", f"There is no series {key.id!r}.")
-    keys = series.sessions_of(record)
-    records, claims = reader.load(keys), reader.claims_of(keys)
+    return answer(call, 200, shown)
+
+
+def _shown(call: Call, key: RecordKey) -> bytes | None:
+    """The answer's body, if there is such a series."""
+    with call.moment() as reader:
+        record = reader.load([key]).get(key)
+        if record is None or not record.alive:
+            return None
+        keys = series.sessions_of(record)
+        records, claims = reader.load(keys), reader.claims_of(keys)
     sessions = [records[key] for key in keys if key in records and records[key].alive]
     items = [FORMS[SESSIONS].json(s, claims.get(s.key, ())) for s in sessions]
-    return answer(call, 200, b'{"data":[' + b",".join(items) + b"]}")
+    return b'{"data":[' + b",".join(items) + b"]}"
 
 
 def occurrences_route() -> Route:

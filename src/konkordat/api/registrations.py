@@ -79,9 +79,11 @@ async def registrations(call: Call) -> Answer:
     """The handler: the session's seats, and a page of its registrations."""
     call.take_only("limit", "cursor")
     session = await _session(call, record_key(call.tenant, SESSIONS, call.params["id"]))
-    reader = call.front.gate.reader()
-    shown = _encode(seats_of(reader, session))
-    return answer(call, 200, shown[:-1] + b"," + _LIST.page(call, session.key.id)[1:])
+    with call.moment() as reader:
+        session = reader.load([session.key]).get(session.key, session)
+        shown = _encode(seats_of(reader, session))
+        page = _LIST.page(call, session.key.id)
+    return answer(call, 200, shown[:-1] + b"," + page[1:])
 
 
 async def _session(call: Call, key: RecordKey) -> Record:
@@ -99,7 +101,6 @@ def seats_of(reader: Reader, session: Record) -> Seats:
     said = value_of(session, SEATS)
     name = Scarce(session.key.tenant, seats_name(session.key.id))
     span = Span(name, *SEATS_TIME)
-    # In this order: what is confirmed between the two is counted twice, and not left out.
     pending = reader.taken(span, [ClaimState.TENTATIVE])
     taken = reader.taken(span, [ClaimState.CONFIRMED])
     # Mostly nobody waits, and then no claim is read.

@@ -199,9 +199,9 @@ async def read(call: Call) -> Answer:
     """`GET` of one, by name or id."""
     call.take_only()
     event = await event_of(call)
-    reader = call.front.gate.reader()
-    record = find(reader, event.key, call.params["release"])
-    claims = reader.claims_of([record.key]).get(record.key, ())
+    with call.moment() as reader:
+        record = find(reader, event.key, call.params["release"])
+        claims = reader.claims_of([record.key]).get(record.key, ())
     return answer(call, 200, FORMS[RELEASES].json(record, claims), cache=REVALIDATE)
 
 

@@ -42,6 +42,7 @@ from konkordat.api.writing import (
     make_command,
     remarks_json,
     settled,
+    shows_outcomes,
     written,
 )
 from konkordat.kernel.change import RequestMark
@@ -59,6 +60,7 @@ from konkordat.kernel.refusal import Refusal
 from konkordat.replica.messages import Outcome
 from konkordat.schedule.commands import OnConflict, Operation
 from konkordat.schedule.registry import COLLECTIONS, CollectionSpec
+from konkordat.store.port import Reader
 
 SLICE_RECORDS: Final = 50  # of a list, in memory before their size is known
 JSON_TYPES: Final = frozenset({"", "application/json"})
@@ -132,16 +134,17 @@ class Resource:
         """One page, of the records of a parent if one is given, as the query's limit and cursor say."""
         limit = call.integer("limit", PAGE_ITEMS_DEFAULT, 1, PAGE_ITEMS_MAX)
         cursor = self._cursor(call, parent, call.query.get("cursor"))
-        page, is_last = self._page(call, cursor, limit)
-        reader = call.front.gate.reader()
-        claims = reader.claims_of([r.key for r in page]) if self._has_claims else {}
+        with call.moment() as reader:
+            page, is_last = self._page(reader, Tenant(call.tenant), cursor, limit)
+            claims = reader.claims_of([r.key for r in page]) if self._has_claims else {}
         items = b",".join([self.form.json(r, claims.get(r.key, ())) for r in page])
         tail = self._list_tail(cursor, page, is_last=is_last)
         return b'{"data":[' + items + b"]," + tail + b"}"
 
-    def _page(self, call: Call, cursor: Cursor, limit: int) -> tuple[list[Record], bool]:
+    def _page(
+        self, reader: Reader, tenant: Tenant, cursor: Cursor, limit: int
+    ) -> tuple[list[Record], bool]:
         """The records of a page, and whether it is the last. Read in slices: large records end it early."""
-        reader, tenant = call.front.gate.reader(), Tenant(call.tenant)
         page: list[Record] = []
         after, size = cursor.after, 0
         while len(page) < limit and size < PAGE_BYTES_MAX:
@@ -181,11 +184,11 @@ class Resource:
     def _look_up(
         self, call: Call, key: RecordKey
     ) -> tuple[Record | None, list[DecidedClaim] | tuple[()]]:
-        reader = call.front.gate.reader()
-        record = reader.load([key]).get(key)
-        if record is None or not record.alive:
-            return None, ()
-        return record, reader.claims_of([key]).get(key, ()) if self._has_claims else ()
+        with call.moment() as reader:
+            record = reader.load([key]).get(key)
+            if record is None or not record.alive:
+                return None, ()
+            return record, reader.claims_of([key]).get(key, ()) if self._has_claims else ()
 
     # Writing -----------------------------------------------------------------------------------
 
@@ -222,11 +225,21 @@ class Resource:
         mark = request.mark() if request and not options.dry_run else None
         with front.running.only_once(request):
             outcome = await self._submit(call, operation, options, mark)
-        (done,) = written(outcome, call.tenant, [operation], front.gate, dry_run=options.dry_run)
+        done = self._written(call, operation, outcome, options)
         if not options.dry_run:
             (done,) = await settled(call, [done])
         front.counts.operations.labels(done.effect or "replayed").inc()
         return self._done(call, operation, done, options)
+
+    def _written(
+        self, call: Call, operation: Operation, outcome: Outcome, options: Options
+    ) -> Written:
+        """What became of it. Raises Problem for a refusal."""
+        tenant, gate = call.tenant, call.front.gate
+        if not options.dry_run and shows_outcomes(call, tenant, [operation], [outcome]):
+            return written(outcome, tenant, [operation], gate)[0]
+        with call.moment():
+            return written(outcome, tenant, [operation], gate, dry_run=options.dry_run)[0]
 
     async def _submit(
         self, call: Call, operation: Operation, options: Options, mark: RequestMark | None

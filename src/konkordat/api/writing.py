@@ -116,6 +116,21 @@ def written(
             assert_never(outcome)
 
 
+def shows_outcomes(
+    call: Call, tenant: str, operations: Sequence[Operation], outcomes: Sequence[Outcome]
+) -> bool:
+    """Let the consistency token name what these outcomes show, if nothing needs to be read besides. By the time they
+    are answered a holder may have decided: whoever follows changes from the token must be told."""
+    accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
+    there = {record.key for outcome in accepted for record in outcome.records}
+    keys = {record_key(tenant, op.collection, op.id) for op in operations}
+    if len(accepted) < len(outcomes) or not keys <= there:
+        return False
+    for outcome in accepted:
+        call.shows(outcome.frontier)
+    return True
+
+
 def _accepted(
     outcome: Accepted,
     told: Iterable[DecidedClaim],
@@ -297,9 +312,9 @@ async def settled(call: Call, done: Sequence[Written]) -> Sequence[Written]:
     left_s = call.wait_until_s - asyncio.get_running_loop().time()
     await call.front.gate.decided(open_, left_s)
     # Record and claims of one moment: others may have changed the record meanwhile.
-    reader = call.front.gate.reader()
     keys = [one.record.key for one in done if one.record is not None and one.claims]
-    records, claims = reader.load(keys), reader.claims_of(keys)
+    with call.moment() as reader:
+        records, claims = reader.load(keys), reader.claims_of(keys)
     return [
         structs.replace(
             one,

@@ -6,8 +6,9 @@ be derived, so nothing can be out of step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Collection as CollectionOf
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import msgspec
@@ -169,6 +170,11 @@ class MemoryReader:
 
     def frontier(self) -> dict[Origin, int]:
         return {origin: len(rows) for origin, rows in self._data.log.items()}
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """One thread has this store, so whoever reads commits nothing meanwhile."""
+        yield
 
     # Digests -----------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection as CollectionOf
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -200,6 +201,10 @@ class Reader(Protocol):
 
     def frontier(self) -> dict[Origin, int]:
         """The frontier of this reader's snapshot."""
+
+    def moment(self) -> AbstractContextManager[None]:
+        """Everything read in the block is of one snapshot, whatever is committed meanwhile. Keep it short, wait for
+        nothing in it, and open no second one inside: what others write cannot be tidied up before it ends."""
 
     def close(self) -> None: ...
 

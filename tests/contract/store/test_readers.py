@@ -50,6 +50,21 @@ def test_a_failed_commit_is_never_seen(kind: Kind, store: Store, scribe: Scribe)
     reader.close()
 
 
+def test_what_is_read_in_one_moment_stays_together(store: Store, scribe: Scribe) -> None:
+    reader = store.reader()
+    scribe.commit(store, put("a"))
+    with reader.moment():
+        assert reader.frontier() == scribe.frontier
+        assert reader.load([key("a")]) == scribe.records
+        # What has a moment of its own otherwise takes part in this one.
+        assert reader.summary(EVERYTHING).live == 1
+    scribe.commit(store, put("b"))
+    with reader.moment():
+        assert reader.frontier() == scribe.frontier
+        assert reader.summary(EVERYTHING).live == 2
+    reader.close()
+
+
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Sqlite:
     return Sqlite(tmp_path)
@@ -107,6 +122,36 @@ def test_readers_of_other_threads_always_see_whole_commits(sqlite: Sqlite) -> No
     for thread in threads:
         thread.join()
     assert torn == []
+    store.close()
+
+
+def test_what_is_committed_in_a_moment_is_seen_after_it(sqlite: Sqlite) -> None:
+    store = sqlite.open()
+    scribe = Scribe(store)
+    scribe.commit(store, put("a", title="old"))
+    reader = store.reader()
+    with reader.moment():
+        before = reader.frontier()
+        scribe.commit(store, put("a", title="new"), claims=[claim(key("a"), 0, 10)])
+        (shown,) = reader.load([key("a")]).values()
+        assert (shown.fields["title"].value, reader.claims_of([key("a")])) == (b'"old"', {})  # type: ignore[index]
+        assert reader.frontier() == before
+    assert reader.load([key("a")]) == scribe.records
+    assert reader.claims_of([key("a")])
+    assert reader.frontier() == scribe.frontier
+    reader.close()
+    store.close()
+
+
+def test_a_moment_that_ends_with_an_error_is_over(sqlite: Sqlite) -> None:
+    store = sqlite.open()
+    scribe = Scribe(store)
+    reader = store.reader()
+    with pytest.raises(ValueError, match="too many values"), reader.moment():
+        (_one,) = [reader.frontier(), reader.frontier()]
+    scribe.commit(store, put("a"))
+    assert reader.load([key("a")]) == scribe.records
+    reader.close()
     store.close()
 
 

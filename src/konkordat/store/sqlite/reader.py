@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Collection as CollectionOf
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain, islice
 from operator import itemgetter
 from typing import Any, Final, TypeVar
@@ -45,12 +45,30 @@ NO_BOUND: Final = b""  # sorts after every text
 T = TypeVar("T")
 
 
+class Moment:
+    """A read transaction as long as the block runs. One for all times: a reader is in one at most, and every request
+    needs one."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    @reads
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN")
+
+    @reads
+    def __exit__(self, *_error: object) -> None:
+        if self._connection.in_transaction:  # some errors of the disk end it by themselves
+            self._connection.execute("COMMIT")
+
+
 class SqliteReader:
     """A Reader on a connection of its own. Used by one thread at a time."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._names = Names()
+        self._moment = Moment(connection)
 
     # Records -----------------------------------------------------------------------------------
 
@@ -179,6 +197,9 @@ class SqliteReader:
     def frontier(self) -> dict[Origin, int]:
         return {Origin(origin): seq for origin, seq in self._all("frontier")}
 
+    def moment(self) -> AbstractContextManager[None]:
+        return self._moment
+
     # Digests -----------------------------------------------------------------------------------
 
     @reads
@@ -266,12 +287,9 @@ class SqliteReader:
 
     @contextmanager
     def _snapshot(self) -> Iterator[Segments]:
-        """One read transaction, and the segments as of its begin."""
-        self._connection.execute("BEGIN")
-        try:
+        """One read transaction, the one that is open if there is one, and the segments as of its begin."""
+        with nullcontext() if self._connection.in_transaction else self.moment():
             yield read_segments(self._connection)
-        finally:
-            self._connection.execute("COMMIT")
 
     def _prints(self, range_: KeyRange, limit: int = -1) -> Iterator[tuple[RecordKey, Summary]]:
         """Key and summary of the records in a range, in order of key."""

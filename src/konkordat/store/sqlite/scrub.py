@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -72,7 +71,7 @@ class Scrub(SqliteReader):
 
     @reads
     def _head(self, origin: Origin) -> None:
-        with self._one_state():
+        with self.moment():
             for _number, name, seq, head, _clock in self._all("origins"):
                 if name == origin:
                     last = self.batches(origin, seq - 1, 1)
@@ -130,14 +129,6 @@ class Scrub(SqliteReader):
                     f"a digest is not that of its records, from {'/'.join(range_.low)}"
                 )
         return True
-
-    @contextmanager
-    def _one_state(self) -> Iterator[None]:
-        self._connection.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self._connection.execute("COMMIT")
 
 
 def open_scrub(data: Path) -> Scrub:

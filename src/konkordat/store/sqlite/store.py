@@ -265,8 +265,12 @@ class SqliteStore(SqliteReader):
         return self._records(loaded)
 
     @contextmanager
-    def _snapshot(self) -> Iterator[Segments]:
+    def moment(self) -> Iterator[None]:
         """The owner is the only one who changes anything, so between two commits all it reads is one snapshot."""
+        yield
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Segments]:
         yield self._segments
 
     @reads
