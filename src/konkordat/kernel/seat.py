@@ -24,6 +24,9 @@ SEAT_ID_CHARS_MAX: Final = 255  # as a record id: "venue/0190…"
 TERM_MAX: Final = (
     1 << 53
 ) - 1  # exact in every JSON reader; a takeover a second for 285 million years
+# How far a term may be beyond all that was said before. Each candidate stands for the next one, so no cluster gets
+# there: it is a takeover a second for half a year. It keeps a broken member from using up all the terms there are.
+TERM_LEAP_MAX: Final = 1 << 24
 MEMBERS_MAX: Final = 64  # as many peers as a node keeps; a majority beyond this is a committee
 ALTERNATIVES_MAX: Final = 16  # per wish; each may cost one look at the resource's timetable
 BUNDLE_WISHES_MAX: Final = 64  # decided together or not at all; a series of a term's weeks fits

@@ -178,6 +178,8 @@ class Elections:
         ]
         votes = [cast.entry for cast in casts]
         last = history.latest_known_to(votes, term)
+        if last is None and history.floor is not None:
+            return None  # a final term is none that may be left out: more votes are to come that tell of it
         if last is not None and not history.covered(last, frontier):
             return None
         if not self._elected(seat, spec, standing, casts, last):

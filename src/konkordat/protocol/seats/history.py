@@ -2,18 +2,24 @@
 
 A function of the entries and the frontier, not of the order in which logs arrived: only the order within each log
 matters, and replication keeps that.
+
+Once a term of the chain is final, what came before it is forgotten: every later term has it in its chain, so nobody
+asks for an older one again (docs/seats.md). What is said between two final terms is kept as far as it may matter.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from konkordat.kernel.ids import Origin
 from konkordat.kernel.seat import (
+    TERM_LEAP_MAX,
     At,
     Candidacy,
     Decision,
@@ -23,6 +29,11 @@ from konkordat.kernel.seat import (
     Opening,
     Vote,
 )
+
+# Candidacies that are kept of one member. Only its latest counts for voters, and is the one it opens.
+STANDING_MAX: Final = 64
+# Votes of one member that are kept as they are; of older ones under one roster the first stands for all.
+VOTES_MAX: Final = 64
 
 
 class TermKey(NamedTuple):
@@ -89,19 +100,23 @@ class History:
         self.highest_seen = 0  # term of any entry
         self.highest_voted = 0  # term of any vote
         self.highest_opened = 0
+        self.floor: TermKey | None = (
+            None  # a final term of the chain; nothing earlier is known any more
+        )
         self._latest: Term | None = None
 
     def take(self, entry: Entry, at: At) -> str:
         """Book an entry. Returns why it does not count, or nothing."""
+        if entry.term > self.highest_seen + TERM_LEAP_MAX:
+            return "term_leaps"
         self.highest_seen = max(self.highest_seen, entry.term)
+        if self.floor is not None and entry.term < self.floor.term:
+            return self._take_old(entry, at)
         match entry:
             case Candidacy():
-                self.candidacies.setdefault(TermKey(entry.term, at.origin), Standing(entry, at))
+                self._stand(entry, at)
             case Vote():
-                if entry.term <= self.voted_by(at.origin):
-                    return "voted_already"
-                self.votes.setdefault(at.origin, []).append(Cast(entry, at))
-                self.highest_voted = max(self.highest_voted, entry.term)
+                return self._vote(entry, at)
             case Opening():
                 return self._open(entry, at)
             case Decision():
@@ -111,6 +126,41 @@ class History:
             case Handover():
                 self.handovers.append((entry, at.origin))
         return ""
+
+    def _take_old(self, entry: Entry, at: At) -> str:
+        """Of a time that is forgotten: it can be of use to nobody. Only that somebody voted is remembered."""
+        match entry:
+            case Vote():
+                return self._vote(entry, at)
+            case Decision():
+                return "beyond_the_cutoff"  # we have all that counts
+            case _:
+                return ""
+
+    def _stand(self, entry: Candidacy, at: At) -> None:
+        self.candidacies.setdefault(TermKey(entry.term, at.origin), Standing(entry, at))
+        own = [key for key in self.candidacies if key.holder == at.origin]
+        for key in own[:-STANDING_MAX]:
+            del self.candidacies[key]
+
+    def _vote(self, entry: Vote, at: At) -> str:
+        if entry.term <= self.voted_by(at.origin):
+            return "voted_already"
+        casts = self.votes.setdefault(at.origin, [])
+        casts.append(Cast(entry, at))
+        self.highest_voted = max(self.highest_voted, entry.term)
+        if len(casts) > VOTES_MAX:
+            self._join_votes(casts)
+        return ""
+
+    def _join_votes(self, casts: list[Cast]) -> None:
+        """Of the oldest two votes under one roster make one of both terms, for nobody, that had no more than the first:
+        it confirms less than the two did, and makes a candidate ask under the same rosters."""
+        for place, ((first, at), (second, _at)) in enumerate(pairwise(casts)):
+            if first.roster == second.roster:
+                both = replace(first, term=second.term, candidate=Origin(""))
+                casts[place : place + 2] = [Cast(both, at)]
+                return
 
     def _open(self, entry: Opening, at: At) -> str:
         key = TermKey(entry.term, at.origin)
@@ -139,10 +189,24 @@ class History:
         term.final_upto = max(term.final_upto, entry.upto)
         return ""
 
+    def forget_before(self, term: Term) -> None:
+        """The term is of the chain, and final: forget what came before it."""
+        if self.floor == term.key:
+            return
+        floor = self.floor = term.key
+        self.terms = {k: each for k, each in self.terms.items() if k.term >= floor.term}
+        self.candidacies = {k: s for k, s in self.candidacies.items() if k.term >= floor.term}
+        self.handovers = [h for h in self.handovers if h[0].term >= floor.term]
+        for voter, casts in self.votes.items():
+            # The last says for how long it votes no more.
+            kept = [cast for cast in casts[:-1] if cast.entry.term >= floor.term]
+            self.votes[voter] = [*kept, casts[-1]]
+
     # What follows from it ------------------------------------------------------------------------
 
     def origins(self) -> set[Origin]:
-        """Who ever stood for the seat: nobody else's log can hold an opening or a decision."""
+        """Who stood for the seat, as far as it matters: nobody else's log can hold an opening or a decision that is not
+        forgotten."""
         return {key.holder for key in self.candidacies}
 
     def latest(self) -> Term | None:
@@ -180,7 +244,8 @@ class History:
         return None
 
     def chain(self, term: Term) -> Iterator[Step]:
-        """The term and those it adopts, latest first. Stops where a log is not there yet; see `covered`."""
+        """The term and those it adopts, latest first. Stops at what is forgotten, and where a log is not there yet; see
+        `covered`."""
         yield Step(term, EVERYTHING)
         link = term.opening.last
         while link is not None:
@@ -191,13 +256,13 @@ class History:
             link = earlier.opening.last
 
     def covered(self, term: Term, frontier: Mapping[Origin, int]) -> bool:
-        """True when we have every log that the term adopts, as far as it adopts it."""
+        """True when we have every log that the term adopts, as far as it adopts it. What is forgotten we had."""
         link = term.opening.last
-        while link is not None:
+        while link is not None and term.key != self.floor:
             earlier = self.terms.get(TermKey(link.term, link.holder))
             if earlier is None or frontier.get(link.holder, 0) < link.cutoff:
                 return False
-            link = earlier.opening.last
+            term, link = earlier, earlier.opening.last
         return True
 
     def ruling(self, frontier: Mapping[Origin, int]) -> Term | None:

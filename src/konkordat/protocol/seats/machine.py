@@ -53,7 +53,7 @@ REFUSALS_MAX: Final = (
 class Refused(NamedTuple):
     """An entry that does not count, and why; for the journal. It stays in its log."""
 
-    # not_a_member | voted_already | not_the_holder | opened_without_standing | beyond_the_cutoff
+    # not_a_member | voted_already | not_the_holder | opened_without_standing | beyond_the_cutoff | term_leaps
     code: str
     entry: Entry
     at: At

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -29,6 +30,8 @@ from konkordat.protocol.seats.rules import Rules
 # Rulings of a holder that decides alone, after which it says that a majority has them. Fewer cost entries more often,
 # more are read again by each node that starts.
 SETTLED_AT_ONCE: Final = 256
+# Of terms that are forgotten, kept for the timeline. More stand in the logs.
+PAST_TENURES_MAX: Final = 256
 
 
 class FinalUpto(NamedTuple):
@@ -63,6 +66,9 @@ class Seat:
         self.ruling: Term | None = None  # the latest term of which we have all that it adopts
         self.touched: set[ClaimId] = set()  # claims of which the view may have changed
         self._rules = rules
+        self._past: deque[Tenure] = deque(
+            maxlen=PAST_TENURES_MAX
+        )  # of forgotten terms, oldest first
 
     @property
     def latest(self) -> Term | None:
@@ -174,7 +180,9 @@ class Seat:
             return
         for term, cutoff in chain[latest + 1 :]:
             term.settle(cutoff)
+        self._past += [self._tenure(term) for term, _cutoff in reversed(chain[latest + 1 :])]
         term = chain[latest].term
+        self.history.forget_before(term)
         term.settle(term.final_upto)
         settled = self.ledger.settle(Position(term.key, term.final_upto))
         if not self._rules.holder_alone(term.opening.decide):
@@ -228,18 +236,19 @@ class Seat:
         """The terms that count, latest first."""
         if self.ruling is None:
             return []
-        return [
-            Tenure(
-                term.key.term,
-                term.key.holder,
-                At(term.key.holder, term.seq),
-                term.opening.last.cutoff if term.opening.last else None,
-                self.final_of(term),
-                term.opening.voters,
-                term.opening.roster,
-            )
-            for term, _cutoff in self.history.chain(self.ruling)
-        ]
+        known = [self._tenure(step.term) for step in self.history.chain(self.ruling)]
+        return [*known, *reversed(self._past)]
+
+    def _tenure(self, term: Term) -> Tenure:
+        return Tenure(
+            term.key.term,
+            term.key.holder,
+            At(term.key.holder, term.seq),
+            term.opening.last.cutoff if term.opening.last else None,
+            self.final_of(term),
+            term.opening.voters,
+            term.opening.roster,
+        )
 
     def told(self, claim: ClaimId) -> Settled | None:
         """What came of a claim by all that is final: what is settled, and what a holder alone makes final."""
