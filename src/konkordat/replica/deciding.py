@@ -76,9 +76,10 @@ class Decider:
         """It was denied, finally, and waits for a place. If one came free while that was not final, nobody would look
         again."""
         self._agenda.wait(seat, claim)
-        if wanted.together or not self._machine.deciding(seat):
-            return  # what belongs together may have been denied for another's sake
-        if not self._machine.rivals(seat, claim, self._capacity(claim.resource, commit)):
+        if not self._machine.deciding(seat):
+            return
+        # What belongs together comes here one after the other: with the last of it, it is looked at as a whole.
+        if self._fits(seat, self._again(seat, claim, wanted, commit), commit):
             self._agenda.place_freed(seat, [claim.resource])
 
     def decide(self, commit: Commit) -> list[Decision]:
@@ -128,8 +129,7 @@ class Decider:
         requests = [Request(frees=part) for part in _parts(frees)]
         requests += self._requests(seat, asked, commit)
         decisions = self._ask(seat, requests, commit) if requests else []
-        again = self._waiting(seat, commit)
-        return decisions + (self._ask(seat, again, commit) if again else [])
+        return decisions + self._move_up(seat, commit)
 
     def _may_free(self, seat: SeatId, id: ClaimId, commit: Commit) -> bool:
         """Whether its owner does not want the place any more, or may not have it."""
@@ -199,20 +199,20 @@ class Decider:
         """Only places that are ours to give."""
         return tuple([c for c in claims if self._seat_for(c.resource, commit) == seat])
 
-    def _waiting(self, seat: SeatId, commit: Commit) -> list[Request]:
-        """Who waits for a place that was freed, in the order in which they asked. Nothing is read of those who stand
-        behind somebody for whom there is no room."""
+    def _move_up(self, seat: SeatId, commit: Commit) -> list[Decision]:
+        """Give places that were freed to who waits for them, in the order in which they asked. Nothing is read of those
+        who stand behind somebody for whom there is no room."""
         freed = dict.fromkeys(self._agenda.take_freed(seat))
         waiting = self._agenda.waiting.get(seat)
         if not freed or not waiting:
             return []
         room = {resource: self._capacity(resource, commit) for resource in freed}
         # Who asks for more than there is waits for that to change, and holds nobody up.
-        asked = (c for c in waiting.values() if c.quantity <= room.get(c.resource, 0))
-        line = sorted(asked, key=lambda c: c.order)
-        requests: list[Request] = []
+        possible = (c for c in waiting.values() if c.quantity <= room.get(c.resource, 0))
+        line = sorted(possible, key=lambda c: c.order)
+        decisions: list[Decision] = []
         passed: dict[Resource, list[Claim]] = {}
-        promised: dict[Resource, int] = {}
+        asked: set[Stamp] = set()  # what belongs together is asked once
         for number, each in enumerate(line):
             if number % READ_AHEAD == 0:
                 ahead = line[number : number + READ_AHEAD]
@@ -224,17 +224,41 @@ class Decider:
             if wish is None:
                 continue
             claim, wanted = wish
-            resource = claim.resource
-            if claim.quantity > room.get(resource, claim.quantity):
+            if claim.quantity > room.get(claim.resource, claim.quantity):
                 continue
-            left = self._capacity(resource, commit) - promised.get(resource, 0)
+            if wanted.together and claim.stamp in asked:
+                continue
+            asked.add(claim.stamp)
+            request = self._again(seat, claim, wanted, commit)
+            claims = [each.claim for each in request.wishes]
             # Whoever came first is not passed by.
-            if _is_behind(claim, passed) or self._machine.rivals(seat, claim, left):
-                passed.setdefault(resource, []).append(claim)
+            if any(_is_behind(c, passed) for c in claims) or not self._fits(seat, request, commit):
+                for other in claims:
+                    if len(claims) == 1 or self._is_hindered(seat, other, commit):
+                        passed.setdefault(other.resource, []).append(other)
                 continue
-            promised[resource] = promised.get(resource, 0) + claim.quantity
-            requests.append(Request((Wish(claim, (), wanted.replaces),), again=True))
-        return requests
+            decisions += self._ask(seat, [request], commit)
+        return decisions
+
+    def _again(self, seat: SeatId, claim: Claim, wanted: Wanted, commit: Commit) -> Request:
+        """What one who waits asks for, with all that waits and belongs together with it."""
+        wishes = {claim.id: Wish(claim, (), wanted.replaces)}
+        waiting = self._agenda.waiting.get(seat, {}).values() if wanted.together else ()
+        mates = [other.id for other in waiting if other.stamp == claim.stamp]
+        if len(mates) <= BUNDLE_WISHES_MAX:
+            commit.load(dict.fromkeys(id.owner for id in mates))
+            for id in mates:
+                wish = self._wish(id, commit)
+                if wish is not None and wish[0].stamp == claim.stamp and wish[1].together:
+                    wishes[id] = Wish(wish[0], (), wish[1].replaces)
+        return Request(tuple(wishes.values()), again=True)
+
+    def _fits(self, seat: SeatId, request: Request, commit: Commit) -> bool:
+        return self._machine.fits(seat, request, self._capacities([request], commit))
+
+    def _is_hindered(self, seat: SeatId, claim: Claim, commit: Commit) -> bool:
+        """Whether there is no room for this claim of several that belong together, whatever becomes of the others."""
+        return bool(self._machine.rivals(seat, claim, self._capacity(claim.resource, commit)))
 
     def _wish(self, id: ClaimId, commit: Commit) -> tuple[Claim, Wanted] | None:
         return self._fresh.get(id) or wish_of(self._domain, id, commit)

@@ -265,6 +265,11 @@ class Seats:
         self._write([], decision)
         return [decision]
 
+    def fits(self, id: SeatId, request: Request, capacity: Mapping[Resource, int]) -> bool:
+        """Whether a request would be granted now: all of it, or what of it is not answered."""
+        rulings = self._seats[id].ledger.decide(request, capacity)
+        return bool(rulings) and all(ruling.verdict is not Verdict.DENIED for ruling in rulings)
+
     def hand_over(self, id: SeatId, to: NodeName) -> Handover:
         """An operator, here, wants another holder. If it is we who hold it, we stop deciding with it."""
         latest = self._seats[id].latest
