@@ -126,10 +126,14 @@ class Decider:
         commit.load(dict.fromkeys(id.owner for id in let_go))
         frees = [id for id in let_go if self._may_free(seat, id, commit)]
         asked = agenda.take_asked(seat)
-        requests = [Request(frees=part) for part in _parts(frees)]
-        requests += self._requests(seat, asked, commit)
-        decisions = self._ask(seat, requests, commit) if requests else []
-        return decisions + self._move_up(seat, commit)
+        decisions = self._ask(seat, [Request(frees=part) for part in _parts(frees)], commit)
+        decisions += self._move_up(seat, commit)
+        requests = self._requests(seat, asked, commit)
+        # What one lets go is for those who wait, and not for who comes next.
+        turns = [[each] for each in requests] if agenda.waiting.get(seat) else [requests]
+        for turn in turns:
+            decisions += self._ask(seat, turn, commit) + self._move_up(seat, commit)
+        return decisions
 
     def _may_free(self, seat: SeatId, id: ClaimId, commit: Commit) -> bool:
         """Whether its owner does not want the place any more, or may not have it."""
@@ -155,6 +159,8 @@ class Decider:
         return is_denied and is_written and self._wish(id, commit) is None
 
     def _ask(self, seat: SeatId, requests: Sequence[Request], commit: Commit) -> list[Decision]:
+        if not requests:
+            return []
         before = [
             held.resource
             for request in requests
@@ -200,8 +206,9 @@ class Decider:
         return tuple([c for c in claims if self._seat_for(c.resource, commit) == seat])
 
     def _move_up(self, seat: SeatId, commit: Commit) -> list[Decision]:
-        """Give places that were freed to who waits for them, in the order in which they asked. Nothing is read of those
-        who stand behind somebody for whom there is no room."""
+        """Give places that were freed to who waits for them: each to the first in line who can use it. What only one
+        further behind can use is not kept empty, else that one had better not wait but come anew. Nothing is read of
+        those who want as much as somebody for whom there was no room."""
         freed = dict.fromkeys(self._agenda.take_freed(seat))
         waiting = self._agenda.waiting.get(seat)
         if not freed or not waiting:
@@ -211,14 +218,13 @@ class Decider:
         possible = (c for c in waiting.values() if c.quantity <= room.get(c.resource, 0))
         line = sorted(possible, key=lambda c: c.order)
         decisions: list[Decision] = []
-        passed: dict[Resource, list[Claim]] = {}
+        no_room: dict[Resource, list[Claim]] = {}
         asked: set[Stamp] = set()  # what belongs together is asked once
         for number, each in enumerate(line):
             if number % READ_AHEAD == 0:
                 ahead = line[number : number + READ_AHEAD]
-                commit.load(c.id.owner for c in ahead if not _is_behind(c, passed))
-            if _is_behind(each, passed):
-                passed[each.resource].append(each)
+                commit.load(c.id.owner for c in ahead if not self._is_hopeless(seat, c, no_room))
+            if self._is_hopeless(seat, each, no_room):
                 continue
             wish = self._wish(each.id, commit)
             if wish is None:
@@ -230,15 +236,22 @@ class Decider:
                 continue
             asked.add(claim.stamp)
             request = self._again(seat, claim, wanted, commit)
-            claims = [each.claim for each in request.wishes]
-            # Whoever came first is not passed by.
-            if any(_is_behind(c, passed) for c in claims) or not self._fits(seat, request, commit):
-                for other in claims:
-                    if len(claims) == 1 or self._is_hindered(seat, other, commit):
-                        passed.setdefault(other.resource, []).append(other)
-                continue
-            decisions += self._ask(seat, [request], commit)
+            if self._fits(seat, request, commit):
+                decisions += self._ask(seat, [request], commit)
+            elif len(request.wishes) == 1:
+                no_room.setdefault(claim.resource, []).append(claim)
         return decisions
+
+    def _is_hopeless(
+        self, seat: SeatId, claim: Claim, no_room: Mapping[Resource, Iterable[Claim]]
+    ) -> bool:
+        """Whether there is no room for another who wants no more of the same; who has a part already may need less."""
+        return self._machine.held(seat, claim.id) is None and any(
+            claim.start_ms <= other.start_ms
+            and other.until_ms <= claim.until_ms
+            and other.quantity <= claim.quantity
+            for other in no_room.get(claim.resource, ())
+        )
 
     def _again(self, seat: SeatId, claim: Claim, wanted: Wanted, commit: Commit) -> Request:
         """What one who waits asks for, with all that waits and belongs together with it."""
@@ -256,10 +269,6 @@ class Decider:
     def _fits(self, seat: SeatId, request: Request, commit: Commit) -> bool:
         return self._machine.fits(seat, request, self._capacities([request], commit))
 
-    def _is_hindered(self, seat: SeatId, claim: Claim, commit: Commit) -> bool:
-        """Whether there is no room for this claim of several that belong together, whatever becomes of the others."""
-        return bool(self._machine.rivals(seat, claim, self._capacity(claim.resource, commit)))
-
     def _wish(self, id: ClaimId, commit: Commit) -> tuple[Claim, Wanted] | None:
         return self._fresh.get(id) or wish_of(self._domain, id, commit)
 
@@ -275,11 +284,6 @@ class Decider:
         if owner is not None and not owner.alive:
             return 0
         return self._domain.capacity(owner)
-
-
-def _is_behind(claim: Claim, passed: Mapping[Resource, Iterable[Claim]]) -> bool:
-    """Whether somebody who came before waits for the same place."""
-    return any(other.overlaps(claim) for other in passed.get(claim.resource, ()))
 
 
 def _parts(ids: Sequence[ClaimId]) -> Iterator[tuple[ClaimId, ...]]:

@@ -12,8 +12,9 @@ from konkordat.kernel.claim import ClaimState
 from konkordat.kernel.ids import RecordKey, record_key
 from konkordat.kernel.record import Record
 from konkordat.replica.deciding import READ_AHEAD
+from konkordat.replica.messages import Command
 from konkordat.schedule.claims import REGISTRATIONS
-from konkordat.schedule.commands import Operation, operation
+from konkordat.schedule.commands import Operation, WriteCommand, operation
 from konkordat.schedule.registry import COLLECTIONS
 from unit.schedule_rules.seated import NODE, Seated, seated_forum
 from unit.schedule_rules.test_registrations import ident, register
@@ -58,17 +59,51 @@ def test_seats_that_come_free_together_go_to_those_who_stand_first(seated: Seate
     assert seats_of(seated) == PEOPLE[: 2 * READ_AHEAD + 5]
 
 
-def test_nobody_passes_by_who_waits_for_more_than_came_free(seated: Seated) -> None:
+@pytest.fixture
+def lab(seated: Seated) -> Seated:
+    """The first has all three seats of another session; the second waits for two, all others for one."""
     first, second, *others = PEOPLE
     seated.carry_out(talk("lab", seats=3))
     seated.carry_out(register(first, "lab", quantity=3))
     seated.carry_out(register(second, "lab", quantity=2, waitlist=True))
     for who in others:
         seated.carry_out(register(who, "lab", waitlist=True))
+    return seated
+
+
+def test_seats_that_come_free_go_to_the_first_who_can_use_them(lab: Seated) -> None:
+    """A seat that the first in line cannot use is not kept empty: a newcomer could have it."""
+    first, second, third, fourth, *_others = PEOPLE
+    lab.carry_out(quantity(first, 2))
+    assert seats_of(lab, "lab") == [first, third]
+    lab.carry_out(operation("delete", "registrations", ident(first, "lab")))
+    assert seats_of(lab, "lab") == [second, third]
+    lab.carry_out(operation("delete", "registrations", ident(third, "lab")))
+    assert seats_of(lab, "lab") == [second, fourth]
+
+
+def test_a_newcomer_has_what_nobody_who_waits_can_use(seated: Seated) -> None:
+    first, second, third, *_others = PEOPLE
+    seated.carry_out(talk("lab", seats=3))
+    seated.carry_out(register(first, "lab", quantity=3))
+    seated.carry_out(register(second, "lab", quantity=2, waitlist=True))
     seated.carry_out(quantity(first, 2))
-    assert seats_of(seated, "lab") == [first]
-    seated.carry_out(quantity(first, 1))
-    assert seats_of(seated, "lab") == [first, second]
+    seated.carry_out(register(third, "lab"))
+    assert seats_of(seated, "lab") == [first, third]
+
+
+def test_who_waits_comes_before_who_registers_as_a_seat_comes_free(lab: Seated) -> None:
+    """Also in the very commit in which it does, however early the newcomer comes to the holder."""
+    first, second, *others = PEOPLE
+    lab.carry_out(operation("delete", "registrations", ident(others[-1], "lab")))
+    commands = [
+        Command(f"c{n}", "test", WriteCommand(TENANT, (made,)))
+        for n, made in enumerate(
+            [quantity(first, 1), register(others[-1], "lab", quantity=2, waitlist=True)]
+        )
+    ]
+    lab.table.do(NODE, *commands)
+    assert seats_of(lab, "lab") == [first, second]
 
 
 def test_one_free_seat_needs_no_look_at_the_whole_line(
