@@ -81,8 +81,9 @@ class Candidacy(msgspec.Struct, frozen=True, tag_field="is", tag="candidacy"):
 class Vote(msgspec.Struct, frozen=True, tag_field="is", tag="vote"):
     """The author votes for a candidate, and from here on does not confirm decisions of older terms.
 
-    `frontier` is what the author has of each origin that ever stood for the seat, with the batch in which the vote
-    itself stands. The candidate must have as much before it opens, and so knows all that any voter knew.
+    `frontier` is what the author has of each origin that stood for the seat since the latest final term it knows, with
+    the batch in which the vote itself stands. The candidate must have as much before it opens, and so knows all that
+    any voter knew.
     """
 
     seat: SeatId
