@@ -267,7 +267,9 @@ class Seats:
 
     def fits(self, id: SeatId, request: Request, capacity: Mapping[Resource, int]) -> bool:
         """Whether a request would be granted now: all of it, or what of it is not answered."""
-        rulings = self._seats[id].ledger.decide(request, capacity)
+        deliberation = Deliberation(self._seats[id].ledger, capacity)
+        deliberation.add(request)
+        rulings = deliberation.conclude()
         return bool(rulings) and all(ruling.verdict is not Verdict.DENIED for ruling in rulings)
 
     def hand_over(self, id: SeatId, to: NodeName) -> Handover:
