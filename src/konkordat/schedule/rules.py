@@ -187,23 +187,15 @@ def buffers_of(place: Values) -> Buffers:
 
 
 def within_hours(interval: Interval, room: Values, at: ZoneInfo) -> bool:
-    """True if the room may be booked all that time; a room without hours always may.
-
-    Hours that meet are one: a room open until midnight and from midnight on is open at midnight.
-    """
-    hours = _hours_of(room)
-    if not hours:
-        return True
-    start, until = to_local(interval.start_ms, at), to_local(interval.until_ms, at)
-    open_until = start.replace(fold=0)
-    for opens, closes in sorted(_openings(hours, start.date(), until.date())):
-        if opens <= open_until < closes:
-            open_until = closes
-    return open_until >= until.replace(fold=0)
+    """True if the room may be booked all that time; a room without hours always may."""
+    return open_spans(interval, room, at) == [interval]
 
 
 def open_spans(interval: Interval, room: Values, at: ZoneInfo) -> list[Interval]:
-    """The parts of a time at which the room may be booked: all of it for a room without hours."""
+    """The parts of a time at which the room may be booked, in order: all of it for a room without hours.
+
+    Hours that meet are one: a room open until midnight and from midnight on is open at midnight.
+    """
     hours = _hours_of(room)
     if not hours:
         return [interval]
@@ -211,15 +203,19 @@ def open_spans(interval: Interval, room: Values, at: ZoneInfo) -> list[Interval]
     found: list[Interval] = []
     for opens, closes in sorted(_openings(hours, start.date(), until.date())):
         opens_ms = max(from_local(opens.replace(tzinfo=at)), interval.start_ms)
-        # The later of two equal wall times: what closes after the clocks went back is open until then.
-        closes_ms = min(from_local(closes.replace(tzinfo=at, fold=1)), interval.until_ms)
+        closes_ms = min(_closing_ms(closes, at), interval.until_ms)
         if opens_ms >= closes_ms:
             continue
-        if found and opens_ms <= found[-1].until_ms:  # hours that meet are one
+        if found and opens_ms <= found[-1].until_ms:
             before = found.pop()
             opens_ms, closes_ms = before.start_ms, max(before.until_ms, closes_ms)
         found.append(Interval(opens_ms, closes_ms))
     return found
+
+
+def _closing_ms(closes: datetime, at: ZoneInfo) -> int:
+    """When a room closes: of two equal wall times at the later, and in a gap when it would be without it."""
+    return max(from_local(closes.replace(tzinfo=at, fold=fold)) for fold in (0, 1))
 
 
 def _hours_of(room: Values) -> tuple[BookableHours, ...]:

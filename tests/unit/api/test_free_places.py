@@ -101,6 +101,19 @@ def test_only_bookable_hours_are_free_and_hours_that_meet_are_one(forum: Program
     assert spans(saal) == [("06-02T00:00", 120)]
 
 
+def test_a_room_that_is_closed_is_not_booked_while_the_clocks_go_back(forum: Programme) -> None:
+    """From 02:00 to 02:00 is an hour then, and no time at all by the clock."""
+    hours = [{"weekdays": ["sun"], "opens": "08:00", "closes": "12:00"}]
+    forum.caller.patch(f"/v2/rooms/{forum.room}", {"bookable_hours": hours})
+    days = {"start_date": "2027-10-30", "end_date": "2027-10-31", "time_zone": "Europe/Zurich"}
+    night = forum.make("events", slug="night", name={"de": "Nacht"}, **days)
+    slot = forum.slot(minutes=60) | {"local_start": "2027-10-31T02:00"}
+    refused = forum.caller.post(
+        "/v2/sessions", {"event": night, "title": {"de": "X"}, "slot": slot}
+    )
+    assert (refused.status_code, refused.json()["code"]) == (422, "outside_hours")
+
+
 def test_for_an_event_a_place_is_free_on_its_days_only(forum: Programme) -> None:
     of_event = f"room={forum.room}&event={forum.event}"
     (eve,) = look(forum, f"{of_event}&day=2027-05-31")
