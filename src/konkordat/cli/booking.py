@@ -55,6 +55,10 @@ def book(connection: Connection, wish: Booking, as_json: bool) -> int:
             emit_json({"state": state, "session": made, **instead})
         else:
             _tell(console, names, made, instead["alternatives"], wish)
+            if slot and state in deciding.UNDECIDED and not wish.dry_run:
+                whom = deciding.decider(client, deciding.venue_of(names, slot))
+                go_on = f"To go on waiting: konkordat book {made['id']}"
+                console.print(f"Not decided yet: {whom}. {go_on}", soft_wrap=True)
     if wish.dry_run:
         return ExitCode.OK
     return deciding.exit_of(state, wish.wait_s)
@@ -74,12 +78,17 @@ def _asked(client: Client, names: Names, wish: Booking, console: Console) -> Ite
         write = partial(client.sessions.update, id, patch, **options)
     if wish.dry_run:
         return write()
+
+    def show(made: Item) -> str:
+        show_slot(console, names, _title(made), made["slot"])
+        return deciding.decider(client, deciding.venue_of(names, made["slot"]))
+
     return deciding.settle(
         write,
         lambda made: str((made.get("slot") or {}).get("state", "")),
         wish.wait_s,
         console,
-        lambda made: show_slot(console, names, _title(made), made["slot"]),
+        show,
     )
 
 
@@ -151,12 +160,9 @@ def _tell(
     show_slot(console, names, _title(made), made["slot"])
     show_free(console, names, alternatives)
     warn(console, made)
-    state = made["slot"]["state"]
     if wish.dry_run:
         console.print("[dim]dry run: nothing was written[/]")
-    elif state in deciding.UNDECIDED:
-        console.print(f"Not decided yet. To go on waiting: konkordat book {made['id']}")
-    elif wish.is_new:
+    elif wish.is_new and made["slot"]["state"] not in deciding.UNDECIDED:
         console.print(Text(f"its id is {made['id']}", "dim"), soft_wrap=True)
 
 

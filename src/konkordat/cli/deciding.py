@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final
 
 from rich.console import Console
@@ -11,9 +12,10 @@ from rich.console import Console
 from konkordat.cli.exits import CommandError, ExitCode
 from konkordat.cli.naming import Item, Names
 from konkordat.cli.slots import free_text
-from konkordat.client import Conflict, new_idempotency_key
+from konkordat.client import Client, Conflict, KonkordatError, new_idempotency_key
 
 ASKED_S_MAX: Final = 30.0  # as long as a node waits in one request
+SEATS_LOOKED_MAX: Final = 2_000  # of a cluster, for the one that decides
 UNDECIDED: Final = frozenset({"tentative", "pending"})
 
 # A write with these options; repeated with the same key it has one effect and shows the record as it is by then.
@@ -25,22 +27,40 @@ def settle(
     state_of: Callable[[Item], str],
     wait_s: float,
     console: Console,
-    on_undecided: Callable[[Item], None],
+    on_undecided: Callable[[Item], str],
 ) -> Item:
     """Write, and wait until it is decided or the time is up; the record as it is then.
 
-    `on_undecided` is told the record as it was first, when that is not decided yet.
+    `on_undecided` is told the record as it was first, when that is not decided yet, and says whom one waits for.
     """
     key = new_idempotency_key()
     made = write(idempotency_key=key)
     if state_of(made) not in UNDECIDED or not wait_s:
         return made
-    on_undecided(made)
+    whom = on_undecided(made)
     ends = time.monotonic() + wait_s
-    with console.status("waiting for the decision …"):
+    with console.status(f"waiting for the decision: {whom} …"):
         while state_of(made) in UNDECIDED and (left := ends - time.monotonic()) > 0:
             made = write(idempotency_key=key, wait_s=min(max(left, 1.0), ASKED_S_MAX))
     return made
+
+
+def decider(client: Client, id: str) -> str:
+    """Who decides for a venue or event, in a few words."""
+    try:
+        seats = islice(client.who_decides(), SEATS_LOOKED_MAX)
+        seat = next((seat for seat in seats if seat["id"].endswith(f".{id}")), None)
+    except KonkordatError:  # it is only said to make waiting plainer
+        seat = None
+    if seat is None or not seat["holder"]:
+        return "nobody decides yet"
+    return f"{seat['holder']} decides" + ("" if seat["has_holder"] else ", and is not heard")
+
+
+def venue_of(names: Names, slot: Item) -> str:
+    """The id of a slot's venue, whose seat decides."""
+    kind = "room" if slot.get("room") else "booth"
+    return str((names.get(f"{kind}s", slot[kind]) or {}).get("venue"))
 
 
 def exit_of(state: str, wait_s: float) -> ExitCode:

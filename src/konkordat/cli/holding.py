@@ -18,7 +18,7 @@ from konkordat.cli.exits import ExitCode
 from konkordat.cli.naming import LIVE, Item, Names
 from konkordat.cli.output import console_for, emit_json
 from konkordat.cli.slots import STYLES, PlaceWish, because, place_text, show_slot, slot_of
-from konkordat.client import Conflict
+from konkordat.client import Client, Conflict
 
 SECONDS_MAX: Final = 24 * 60 * 60  # as long as a place may be held
 ID_CHARS_SHOWN: Final = 12  # the random end of an id: enough to name it by
@@ -46,7 +46,7 @@ def make_hold(connection: Connection, wish: HoldWish, as_json: bool) -> int:
         body: Item = {"event": event["id"], "slot": slot, "ttl_seconds": seconds}
         body |= {"note": wish.note} if wish.note else {}
         write = partial(client.holds.create, body)
-        return _settled(names, write, wish.wait_s, console, as_json)
+        return _settled(client, names, write, wish.wait_s, console, as_json)
 
 
 def extend_hold(
@@ -59,7 +59,7 @@ def extend_hold(
         names = Names(client)
         found = names.record("holds", hold)
         write = partial(client.holds.update, found["id"], {"ttl_seconds": seconds})
-        return _settled(names, write, wait_s, console, as_json)
+        return _settled(client, names, write, wait_s, console, as_json)
 
 
 def _seconds(length: str) -> int:
@@ -72,14 +72,16 @@ def _seconds(length: str) -> int:
 
 
 def _settled(
+    client: Client,
     names: Names,
     write: deciding.Write,
     wait_s: float,
     console: Console,
     as_json: bool,
 ) -> int:
-    def show(made: Item) -> None:
+    def show(made: Item) -> str:
         show_slot(console, names, _title(made), made["slot"])
+        return deciding.decider(client, deciding.venue_of(names, made["slot"]))
 
     try:
         made = deciding.settle(
@@ -92,7 +94,10 @@ def _settled(
     if as_json:
         emit_json(made)
     else:
-        show(made)
+        show_slot(console, names, _title(made), made["slot"])
+        if made["slot"]["state"] in deciding.UNDECIDED:
+            whom = deciding.decider(client, deciding.venue_of(names, made["slot"]))
+            console.print(f"Not decided yet: {whom}. To look again: konkordat hold list")
         if made["slot"]["state"] in LIVE:
             left = _left(made)
             console.print(f"[dim]It ends {_end(made)}{f', {left} from now' if left else ''}.[/]")

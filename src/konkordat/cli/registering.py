@@ -38,7 +38,7 @@ def register(connection: Connection, wish: RegistrationWish, as_json: bool) -> i
         attendee = _attendee(client, names, wish)
         what = f"{name_of(attendee)}: ‘{name_of(session)}’"
         try:
-            made = _asked(client, wish, session["id"], attendee["id"], what, console)
+            made = _asked(client, wish, session, attendee["id"], what, console)
         except Conflict as error:
             if error.code != "sold_out":
                 raise
@@ -76,18 +76,24 @@ def _attendee(client: Client, names: Names, wish: RegistrationWish) -> Item:
 
 
 def _asked(
-    client: Client, wish: RegistrationWish, session: str, attendee: str, what: str, console: Console
+    client: Client,
+    wish: RegistrationWish,
+    session: Item,
+    attendee: str,
+    what: str,
+    console: Console,
 ) -> Item:
     """The registration, decided if that was waited for. One that is there is changed to what is asked for."""
     seats: Item = {"quantity": wish.seats, "waitlist": wish.waits}
 
-    def show(made: Item) -> None:
+    def show(made: Item) -> str:
         console.print(state_line(made["state"], f"{what}, {_seats_text(made, None)}"))
+        return deciding.decider(client, session["event"])
 
     def settle(write: deciding.Write) -> Item:
         return deciding.settle(write, _state, wish.wait_s, console, show)
 
-    body = {"session": session, "attendee": attendee, **seats}
+    body = {"session": session["id"], "attendee": attendee, **seats}
     try:
         return settle(partial(client.registrations.create, body))
     except Conflict as error:
