@@ -14,6 +14,8 @@ from konkordat.cli.naming import Item, Names
 from konkordat.cli.slots import free_text
 from konkordat.client import Client, Conflict, KonkordatError, new_idempotency_key
 
+ASKED_S_MIN: Final = 1.0  # nodes count whole seconds
+PAUSE_S_MIN: Final = 0.1  # from one request to the next
 ASKED_S_MAX: Final = 30.0  # as long as a node waits in one request
 SEATS_LOOKED_MAX: Final = 2_000  # of a cluster, for the one that decides
 UNDECIDED: Final = frozenset({"tentative", "pending"})
@@ -40,8 +42,17 @@ def settle(
     whom = on_undecided(made)
     ends = time.monotonic() + wait_s
     with console.status(f"waiting for the decision: {whom} …"):
-        while state_of(made) in UNDECIDED and (left := ends - time.monotonic()) > 0:
-            made = write(idempotency_key=key, wait_s=min(max(left, 1.0), ASKED_S_MAX))
+        while state_of(made) in UNDECIDED and (left_s := ends - time.monotonic()) > 0:
+            made = patient(lambda wait_s: write(idempotency_key=key, wait_s=wait_s), left_s)
+    return made
+
+
+def patient(write: Callable[[float], Item], left_s: float) -> Item:
+    """Repeat a write that a node is to answer once it is decided, or when so many seconds have passed."""
+    asked_at = time.monotonic()
+    made = write(min(max(left_s, ASKED_S_MIN), ASKED_S_MAX))
+    # A node that answers at once all the same must not be asked without pause.
+    time.sleep(max(0.0, min(PAUSE_S_MIN - (time.monotonic() - asked_at), left_s)))
     return made
 
 

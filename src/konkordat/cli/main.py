@@ -43,6 +43,7 @@ Several copies of your data, every one writable, no coordinator, and rules that 
   [dim]$[/] export KONKORDAT_KEY=…              [dim]# the tenant's key[/]
   [dim]$[/] konkordat import programme.xml      [dim]# also JSON or iCalendar[/]
   [dim]$[/] konkordat status --watch
+  [dim]$[/] konkordat free --on 2027-06-01      [dim]# then: book, hold, series, register[/]
 """
 EPILOG: Final = (
     "[bold]Exit codes[/]  0 done · 1 an expectation is unmet · 2 wrong usage · 3 no node answered · 4 the node refused"

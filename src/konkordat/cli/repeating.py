@@ -81,15 +81,19 @@ def _made(client: Client, body: Item, wish: SeriesWish, console: Console) -> Ite
     if wish.skip_taken:
         options["on_conflict"] = "skip_occurrence"
     made = client.series.create(body, **options)
+
+    def again(wait_s: float) -> Item:
+        waiting: WriteOptions = {**options, "wait_s": wait_s}
+        return client.series.create(body, **waiting)
+
     ends = time.monotonic() + wish.wait_s
     with console.status("waiting for the decisions …"):
         while _undecided(client.series_sessions(made["id"])):
-            left = ends - time.monotonic()
-            if left <= 0:
+            left_s = ends - time.monotonic()
+            if left_s <= 0:
                 break
             # The same request again: it has had its effect, and is answered once all is decided.
-            again: WriteOptions = {**options, "wait_s": min(max(left, 1.0), deciding.ASKED_S_MAX)}
-            client.series.create(body, **again)
+            deciding.patient(again, left_s)
     return made
 
 
