@@ -92,7 +92,7 @@ def make(
     timeout: Timeout = TIMEOUT_S_DEFAULT,
     as_json: AsJson = False,
 ) -> int:
-    """Book a session that repeats: all occurrences or none, or those that fit.
+    r"""Book a session that repeats: all occurrences or none, or those that fit.
 
     Wall time repeats: 09:00 stays 09:00 when the clocks change. Each occurrence is a session, which can be moved or
     cancelled by itself with [cyan]book[/] and [cyan]unbook[/]. The exit code is 1 if one is not confirmed (4 if the
