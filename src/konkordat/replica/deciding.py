@@ -126,14 +126,27 @@ class Decider:
         commit.load(dict.fromkeys(id.owner for id in let_go))
         frees = [id for id in let_go if self._may_free(seat, id, commit)]
         asked = agenda.take_asked(seat)
-        decisions = self._ask(seat, [Request(frees=part) for part in _parts(frees)], commit)
-        decisions += self._move_up(seat, commit)
-        requests = self._requests(seat, asked, commit)
-        # What one lets go is for those who wait, and not for who comes next.
-        turns = [[each] for each in requests] if agenda.waiting.get(seat) else [requests]
-        for turn in turns:
+        requests = [Request(frees=part) for part in _parts(frees)]
+        requests += self._requests(seat, asked, commit)
+        decisions = self._move_up(seat, commit)
+        for turn in self._turns(seat, requests):
             decisions += self._ask(seat, turn, commit) + self._move_up(seat, commit)
         return decisions
+
+    def _turns(self, seat: SeatId, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
+        """Requests that may be answered at one time. What one lets go is for those who wait, and not for who comes
+        next, so where somebody waits nothing is asked together with what comes before it and may let go of a place."""
+        if not self._agenda.waiting.get(seat):
+            yield requests
+            return
+        turn: list[Request] = []
+        for request in requests:
+            turn.append(request)
+            held = (self._machine.held(seat, wish.claim.id) for wish in request.wishes)
+            if request.frees or any(wish.replaces for wish in request.wishes) or any(held):
+                yield turn
+                turn = []
+        yield turn
 
     def _may_free(self, seat: SeatId, id: ClaimId, commit: Commit) -> bool:
         """Whether its owner does not want the place any more, or may not have it."""
