@@ -13,7 +13,7 @@ from konkordat.kernel.change import Change, RequestMark, SealedBatch, Transactio
 from konkordat.kernel.claim import Claim, Resource
 from konkordat.kernel.digest import EMPTY, Summary, summary_of
 from konkordat.kernel.hlc import Hlc, Stamp, ms_of
-from konkordat.kernel.ids import Collection, Origin, RecordKey, Tenant
+from konkordat.kernel.ids import Collection, NodeName, Origin, RecordKey, Tenant
 from konkordat.kernel.merge import apply, join
 from konkordat.kernel.policy import Policies
 from konkordat.kernel.record import Record
@@ -57,8 +57,10 @@ class Commit:
         now_ms: int,
         roster: int | None = None,
         sums: Sums | None = None,
+        members: frozenset[NodeName] = frozenset(),
     ) -> None:
         self.now_ms = now_ms
+        self.members = members
         self.roster = roster or 0  # None: claims are not decided by seats here
         self._store = store
         self._domain = domain

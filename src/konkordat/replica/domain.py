@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from konkordat.kernel.claim import Claim, ClaimId, Resource
-from konkordat.kernel.ids import Collection, Group, RecordKey, Tenant
+from konkordat.kernel.ids import Collection, Group, NodeName, RecordKey, Tenant
 from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 from konkordat.kernel.seat import SeatId, SeatSpec
@@ -26,6 +26,7 @@ class View(Protocol):
 
     now_ms: int
     roster: int  # version of the latest roster known here; 0 where nobody decides by seats
+    members: frozenset[NodeName]  # of that roster
 
     def record(self, key: RecordKey) -> Record | None:
         """A record, deleted ones included. Free for keys named by `Domain.reads`, one query for any other."""

@@ -201,8 +201,13 @@ class Replica:
 
     def _new_commit(self, now_ms: int) -> Commit:
         seating = self._seating
-        roster = seating.machine.roster.version if seating is not None else None
-        return Commit(self._store, self._domain, self._policies, now_ms, roster, self._sums)
+        if seating is None:
+            return Commit(self._store, self._domain, self._policies, now_ms, None, self._sums)
+        roster = seating.machine.roster
+        members = frozenset([node_of(member) for member in roster.members])
+        return Commit(
+            self._store, self._domain, self._policies, now_ms, roster.version, self._sums, members
+        )
 
     def _decide(
         self,

@@ -26,6 +26,12 @@ WARNINGS_MAX: Final = 100  # in the notes of one command; nobody reads more, and
 NULL: Final = b"null"
 
 
+def singular(collection: str) -> str:
+    """What one record of a collection is called in a sentence."""
+    one = collection if collection == "series" else collection.removesuffix("s")
+    return one.replace("_", " ")
+
+
 class Operation(Struct, frozen=True):
     """One write of one record. Make it with `operation`."""
 

@@ -38,11 +38,13 @@ from konkordat.schedule.commands import (
     Effect,
     WriteCommand,
     WriteNotes,
+    WriteWarning,
     key_of,
+    singular,
 )
 from konkordat.schedule.drafts import Draft
 from konkordat.schedule.expiry import settle_expiry
-from konkordat.schedule.foundations import check_foundations, note_roster
+from konkordat.schedule.foundations import check_foundations, note_roster, unknown_region
 from konkordat.schedule.keys import collections_of
 from konkordat.schedule.needed import Needs
 from konkordat.schedule.people import People
@@ -207,7 +209,7 @@ class _Decision:
                     continue
                 refusal = Refusal(
                     "unknown_reference",
-                    f"There is no {found.collection.removesuffix('s')} {found.id} here.",
+                    f"There is no {singular(found.collection)} {found.id} here.",
                     found.pointer,
                 )
                 if not self._drops(draft, found, refusal):
@@ -246,6 +248,7 @@ class _Decision:
             *self.people.warnings(),
             *self.registrations.warnings(),
             *self.needs.warnings(),
+            *self._unknown_regions(),
         ]
         keys = [key_of(self.command, op) for op in self.command.operations]
         effects: list[Effect] = [
@@ -259,6 +262,13 @@ class _Decision:
             len(warnings) > WARNINGS_MAX,
             self.series.notes(),
         )
+
+    def _unknown_regions(self) -> list[WriteWarning]:
+        members = self.view.members
+        found = (
+            (unknown_region(draft, members) for draft in self.drafts.values()) if members else ()
+        )
+        return [warning for warning in found if warning is not None]
 
     def _located(self, refusal: Refusal) -> Refusal:
         """Of a command with one operation, the request itself is the place."""

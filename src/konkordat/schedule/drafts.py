@@ -17,7 +17,7 @@ from konkordat.kernel.record import Record
 from konkordat.kernel.refusal import Refusal
 from konkordat.replica.domain import Write
 from konkordat.schedule.claims import CANCELLED, REGISTRATIONS, decoded
-from konkordat.schedule.commands import NULL, Effect, Operation, matches
+from konkordat.schedule.commands import NULL, Effect, Operation, matches, singular
 from konkordat.schedule.keys import API_KEYS, REVOKED
 from konkordat.schedule.registry import CollectionSpec, checked
 
@@ -287,4 +287,4 @@ def _invalid(message: str) -> Refusal:
 
 def _one(op: Operation) -> str:
     """What a record of the collection is called at the beginning of a sentence."""
-    return f"The {op.collection.removesuffix('s').replace('_', ' ')}"
+    return f"The {singular(op.collection)}"

@@ -16,7 +16,7 @@ from konkordat.kernel.refusal import Refusal
 from konkordat.replica.domain import View
 from konkordat.schedule import claims, rules
 from konkordat.schedule.clashes import overbooked
-from konkordat.schedule.commands import WARNINGS_MAX, WriteWarning
+from konkordat.schedule.commands import WARNINGS_MAX, WriteWarning, singular
 from konkordat.schedule.drafts import Draft
 from konkordat.schedule.keys import SYSTEM_TENANT
 from konkordat.schedule.places import CONFLICTS_MAX, Places
@@ -97,7 +97,7 @@ class Needs:
         users = self._places.holders(resource, self._view.now_ms, _FAR_MS) if resource else ()
         if not users:
             return None
-        what = draft.key.collection.removesuffix("s")
+        what = singular(draft.key.collection)
         some = (
             "A session to come needs" if len(users) == 1 else f"{len(users)} sessions to come need"
         )
@@ -108,10 +108,8 @@ class Needs:
         for collection in _CHILDREN.get(draft.key.collection, ()):
             count = self._living(draft.key, collection)
             if count:
-                what = draft.key.collection.removesuffix("s")
-                some = str(collection)
-                if count == 1:
-                    some = collection if collection == SERIES else collection.removesuffix("s")
+                what = singular(draft.key.collection)
+                some = singular(collection) if count == 1 else str(collection)
                 detail = f"The {what} {draft.key.id} has {count} {some}. Delete them first."
                 return Refusal("in_use", detail, extra={str(collection): count})
         return None

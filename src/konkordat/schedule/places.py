@@ -8,7 +8,7 @@ the session stays displaced, and the answer says by whom.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -34,7 +34,7 @@ from konkordat.schedule.claims import (
     speaker_name,
     speakers_in,
 )
-from konkordat.schedule.commands import NULL, DroppedSlot, WriteCommand, WriteWarning
+from konkordat.schedule.commands import NULL, DroppedSlot, WriteCommand, WriteWarning, singular
 from konkordat.schedule.drafts import Draft
 from konkordat.schedule.rulebook import Rulebook
 from konkordat.schedule.rules import located
@@ -44,12 +44,12 @@ from konkordat.schedule.slots import (
     SLOT_PART,
     Candidate,
     Plan,
-    alternative_slots,
     placing_value,
     plan_from,
     plan_of,
 )
-from konkordat.schedule.times import Interval, instant_ms, to_utc_ms, utc_text
+from konkordat.schedule.slots_sent import named_twice, unreadable
+from konkordat.schedule.times import Interval, instant_ms, utc_text
 
 CONFLICTS_MAX: Final = 16  # claims named in one refusal
 EVENT: Final = Group("event")
@@ -95,6 +95,7 @@ class Places:
             if draft.alive:
                 refusal = self._settle(draft)
                 if refusal is not None:
+                    refusal = self._without_unwritten(refusal)
                     return located(_of_occurrence(refusal, draft), draft.operation)
         return self._bind()
 
@@ -144,7 +145,7 @@ class Places:
             self._taken_over.add(RecordKey(self._command.tenant, HOLDS, RecordId(draft.hold)))
 
     def _settle(self, draft: Draft) -> Refusal | None:
-        refusal = _unreadable(draft)
+        refusal = unreadable(draft)
         wish = _wish(draft.values) if refusal is None else None
         if wish is not None and draft.key in self._moved:
             plan = self._plan(draft)
@@ -302,16 +303,28 @@ class Places:
             extra={"wished": wished},  # what is free instead is looked for by whoever tells it
         )
 
+    def _is_made(self, key: RecordKey) -> bool:
+        """True of a session that a series of the command would make: nobody knows its id, and it is not there."""
+        draft = self._drafts.get(key)
+        return draft is not None and bool(draft.occurrence) and not draft.was_alive
+
+    def _without_unwritten(self, refusal: Refusal) -> Refusal:
+        """A refused command wrote nothing, so what its series would have made cannot be looked up."""
+        there = tuple([claim for claim in refusal.conflicts if not self._is_made(claim.id.owner)])
+        return msgspec.structs.replace(refusal, conflicts=there)
+
     def _taken_detail(self, wish: Candidate, blocking: Sequence[Claim]) -> str:
         """Who is there, from when to when by their own times. Buffers are told where only they are in the way."""
         first = blocking[0]
         own = self._own_interval(first)
         more = f" and {len(blocking) - 1} more" if len(blocking) > 1 else ""
-        what = first.id.owner.collection.removesuffix("s")
+        by = f"{singular(first.id.owner.collection)} {first.id.owner.id}"
+        if self._is_made(first.id.owner):
+            by = "another occurrence of the same request"
         between = "" if own.overlaps(wish.place.interval) else ", with what is kept free between"
         return (
             f"The {wish.name.replace('/', ' ')} is taken from {utc_text(own.start_ms)} to"
-            f" {utc_text(own.until_ms)} by {what} {first.id.owner.id}{more}{between}."
+            f" {utc_text(own.until_ms)} by {by}{more}{between}."
         )
 
     def _own_interval(self, claim: Claim) -> Interval:
@@ -362,6 +375,8 @@ class Places:
             if draft.key.collection == SESSIONS and draft.alive:
                 found += self._double_bookings(draft, pairs)
                 found += self._too_small(draft)
+            if SLOT in draft.writes and draft.alive:
+                found += named_twice(draft)
         return found
 
     def _double_bookings(
@@ -444,27 +459,3 @@ def _displaced(draft: Draft, taken: Refusal) -> WriteWarning:
 
 def _speakers(values: rules.Values) -> tuple[str, ...]:
     return speakers_in(values.get(SPEAKER_LIST, NULL))
-
-
-def _unreadable(draft: Draft) -> Refusal | None:
-    """Whether a written slot, or an alternative of it, has no time: an unknown zone, or a wall time that is skipped."""
-    slot = decoded(draft.writes.get(SLOT, NULL))
-    if not isinstance(slot, dict):
-        return None
-    refusal = _no_time(slot, "/slot")
-    for number, other in enumerate(alternative_slots(slot)):
-        refusal = refusal or _no_time(other, f"/slot/alternatives/{number}")
-    return refusal
-
-
-def _no_time(slot: Mapping[str, Any], pointer: str) -> Refusal | None:
-    local, zone_name = str(slot.get("local_start")), str(slot.get("time_zone"))
-    start = to_utc_ms(local, zone_name, int(slot.get("fold") or 0))
-    if isinstance(start, int):
-        return None
-    field = "local_start"
-    if start.code == "unknown_time_zone":
-        pointer, field = "/slot", "time_zone"
-    suggestions = list(getattr(start, "suggestions", ()))
-    extra = {"suggestions": suggestions} if suggestions else {}
-    return Refusal(start.code, f"{start}.", f"{pointer}/{field}", extra=extra)

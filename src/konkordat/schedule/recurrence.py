@@ -40,6 +40,7 @@ class BadRecurrence(Struct, frozen=True):
 
     why: str
     code: str = "bad_recurrence"
+    pointer: str = "/rule"
 
     def __str__(self) -> str:
         return self.why
@@ -49,6 +50,7 @@ class TooManyOccurrences(Struct, frozen=True):
     """The series is longer than can be decided as one."""
 
     code: str = "too_many_occurrences"
+    pointer: str = "/rule"
 
     def __str__(self) -> str:
         return f"A series has at most {OCCURRENCES_MAX} occurrences; split it"
@@ -83,7 +85,9 @@ def expand(
     times = [local_text(one) for one in found]
     strange = [one for one in exdates if one not in times]
     if strange:
-        return BadRecurrence(f"{strange[0]} is excepted and is no time of the rule")
+        return BadRecurrence(
+            f"{strange[0]} is excepted and is no time of the rule", pointer="/exdates"
+        )
     return tuple(one for one in times if one not in exdates)
 
 

@@ -65,7 +65,7 @@ def occurrences_of(id_: str, values: rules.Values) -> tuple[Occurrence, ...] | R
         str(rules.read(values, RULE)), first, found, exdates if isinstance(exdates, list) else []
     )
     if not isinstance(times, tuple):
-        return Refusal(times.code, f"{times}.", "/rule")
+        return Refusal(times.code, f"{times}.", times.pointer)
     return tuple([Occurrence(time, session_id(id_, time)) for time in times])
 
 

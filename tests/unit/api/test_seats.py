@@ -211,3 +211,21 @@ def test_a_node_that_decides_nothing_by_seats_says_so() -> None:
     with serving(Table("zurich")["zurich"]) as node:
         assert node.operator.get("/v2/seats").json()["code"] == "no_roster"
         assert node.operator.get("/v2/roster").json()["code"] == "no_roster"
+
+
+def test_a_region_that_is_no_member_is_warned_of(forum: Programme, admin: Caller) -> None:
+    """A typing error there meant that some other node decided, and nothing said so."""
+
+    def codes(method: str, path: str, body: dict[str, Any]) -> list[tuple[str, str]]:
+        answered = admin(method, path, body)
+        assert answered.status_code in (200, 201), answered.text
+        return [(w["code"], w["pointer"]) for w in answered.json().get("warnings", ())]
+
+    venue, told = f"/v2/venues/{forum.venue}", [("unknown_region", "/region")]
+    assert codes("PATCH", venue, {"region": "geneva"}) == []
+    assert codes("PATCH", venue, {"region": "lugano"}) == told  # it replicates, and has no vote
+    assert codes("PATCH", venue, {"name": {"de": "Neu"}}) == []
+    new = {"name": {"de": "Neu"}, "time_zone": "Europe/Zurich", "region": "genva"}
+    assert codes("POST", "/v2/venues", new) == told
+    assert codes("PATCH", f"/v2/events/{forum.event}", {"region": "genva"}) == told
+    assert codes("PATCH", venue, {"region": None}) == []

@@ -150,6 +150,26 @@ def test_two_series_that_meet_in_one_place_are_checked_against_each_other(world:
     assert (refusal.code, refusal.extra["occurrence"]) == ("slot_taken", "2027-10-26T09:30")
 
 
+def test_a_series_that_overlaps_itself_names_no_session_that_is_not_there(world: World) -> None:
+    """409 named the session of the first occurrence, which nobody could look up: nothing was written."""
+    op = series("Dauer", "", "FREQ=DAILY;COUNT=3", slot=slot("2027-10-19T09:00", 1_500))
+    refusal = world.refused(op)
+    assert (refusal.code, refusal.extra["occurrence"]) == ("slot_taken", "2027-10-20T09:00")
+    assert refusal.conflicts == ()
+    assert "by another occurrence of the same request" in refusal.detail
+
+
+def test_an_exception_that_is_no_time_of_the_rule_is_pointed_at(world: World) -> None:
+    refusal = world.refused(series("Werkstatt", exdates=["2027-10-20T09:00"]))
+    assert (refusal.code, refusal.pointer) == ("bad_recurrence", "/exdates")
+
+
+def test_what_of_a_series_cannot_change_is_told_in_whole_words(world: World) -> None:
+    world.carry_out(series("Werkstatt"))
+    refusal = world.refused(patch("series", "Werkstatt", rule="FREQ=DAILY;COUNT=2"))
+    assert refusal.detail == "The rule of a series cannot change. Make another series there."
+
+
 def test_what_is_excepted_is_not_made_and_counts_all_the_same(world: World) -> None:
     world.carry_out(series("Werkstatt", exdates=["2027-10-26T09:00"]))
     assert starts(world, "Werkstatt") == [

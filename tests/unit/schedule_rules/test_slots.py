@@ -370,3 +370,13 @@ def test_the_system_tenant_has_no_sessions(world: World) -> None:
 
     assert "sessions" not in collections_of("_system")  # type: ignore[arg-type]
     assert "sessions" in collections_of(TENANT)
+
+
+def test_an_alternative_that_adds_nothing_is_warned_of(world: World) -> None:
+    """It took one of the few places that a slot may name, and nothing said so."""
+    others = [{"room": uid("attic")}, {"local_start": "2027-06-01T09:00"}, {"room": uid("attic")}]
+    notes = world.carry_out(talk("a", slot("09:00", alternatives=others)))
+    assert [(w.code, w.pointer) for w in notes.warnings] == [
+        ("duplicate_alternative", "/slot/alternatives/1"),
+        ("duplicate_alternative", "/slot/alternatives/2"),
+    ]

@@ -12,7 +12,7 @@ from konkordat.kernel import canonical
 from konkordat.kernel.change import Change
 from konkordat.kernel.claim import Claim, ClaimState, DecidedClaim, Resource, decide
 from konkordat.kernel.hlc import Hlc, Stamp, hlc_at
-from konkordat.kernel.ids import Collection, Group, Origin, RecordKey, Tenant, record_key
+from konkordat.kernel.ids import Collection, Group, NodeName, Origin, RecordKey, Tenant, record_key
 from konkordat.kernel.merge import apply, next_life
 from konkordat.kernel.policy import Policies
 from konkordat.kernel.record import Record
@@ -42,6 +42,7 @@ class World:
     def __init__(self, node: str = "zurich") -> None:
         self.now_ms = NOW_MS
         self.roster = 1
+        self.members: frozenset[NodeName] = frozenset()
         self.domain = ScheduleDomain()
         self.records: dict[RecordKey, Record] = {}
         self.log: list[tuple[Change, Stamp]] = []
