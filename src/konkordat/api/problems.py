@@ -242,7 +242,8 @@ TABLE: Final[Mapping[str, Entry]] = {
     "no_majority": Entry(
         409,
         "Not enough members are heard",
-        "Start the members that are silent, or replace one of them while more than half are heard.",
+        "Start the members that are silent, or replace one of them while more than half are heard. If most are lost for"
+        " good: stop a survivor, then `konkordat roster force`.",
         retryable=True,
     ),
     "holds_home_seats": Entry(

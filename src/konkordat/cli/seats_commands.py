@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -54,6 +55,7 @@ def register(app: typer.Typer) -> None:
     roster.command("join", help=help_of(join))(join)
     roster.command("leave", help=help_of(leave))(leave)
     roster.command("replace", help=help_of(replace))(replace)
+    roster.command("force", help=help_of(force))(force)
     app.add_typer(seats, rich_help_panel=PANEL)
     app.add_typer(roster, rich_help_panel=PANEL)
 
@@ -252,3 +254,34 @@ def replace(
 
     wish = RosterWish("replace", node, by)
     return change_roster(Connection(tuple(url), key, ca, timeout), wish, wait, as_json)
+
+
+def force(
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data", metavar="DIR", help="The survivor's data directory.", show_default=False
+        ),
+    ],
+    accept_loss: Annotated[
+        bool,
+        typer.Option("--accept-loss", help="Do it. Without this, only say what may be lost."),
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Go on with one survivor when most members are lost for good. The node must be stopped.
+
+    Without a majority nothing is decided and no roster changes. This makes the node of DIR the only member, and closes
+    the logs of all others: a place that one of them confirmed and that did not come here may be promised again. Take
+    the survivor that has most. A lost node that comes back on its old directory stops as soon as it hears of it; on an
+    empty one it joins again. Do not if the others are only cut off: they go on deciding until they hear of it. The exit
+    code is 1 if nothing was done.
+
+    [bold]Examples[/]
+
+      [dim]$[/] konkordat roster force --data /var/lib/konkordat                  [dim]# what may be lost[/]
+      [dim]$[/] konkordat roster force --data /var/lib/konkordat --accept-loss
+    """
+    from konkordat.cli.forcing import run_force
+
+    return run_force(data, accept_loss, as_json)

@@ -8,6 +8,7 @@ gate      the node as the API sees it                          feed, lag  its pa
 health    whether clients should come here                     drain      what an owner hands to the loop
 logs      one JSON line per event                              metrics    numbers for Prometheus
 run       all of it, put together and taken down               errors     why a node does not start or stops
+forcing   a roster forced at a stopped node
 
 Threads: the *loop* thread (asyncio: API, gate, timers), the *owner* thread (replica and store), Zenoh's threads (they
 decode and put into the inbox) and one *lane* thread per peer that is being sent something large. What crosses

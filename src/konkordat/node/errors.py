@@ -6,6 +6,7 @@ NodeError
 ├── LinksError          the links between nodes could not be opened          69
 ├── NameTakenError      another living node has our name                     76
 ├── OldCopyError        this disk is an old copy of ours                     76
+├── ClosedOutNodeError  a roster was forced without us                       76
 ├── DataDirError        the data directory cannot be used                    73
 ├── StoreFailedError    a commit could not be made durable                   74
 ├── DamagedError        what is stored does not match its checksum           74
@@ -25,7 +26,9 @@ class ExitCode(IntEnum):
     SOFTWARE = 70  # a defect of this program
     DATA_DIR = 73  # the data directory is another node's, in use, or of a newer release
     STORE_FAILED = 74  # a disk error or a full disk: nothing more can be promised
-    IDENTITY = 76  # another node has this node's name, or this disk is an old copy of it
+    IDENTITY = (
+        76  # another node has this node's name, or this disk is an old copy, or was closed out
+    )
     CONFIG = 78
 
 
@@ -76,6 +79,16 @@ class OldCopyError(NodeError):
 
     Nothing was written. It is an old copy, or it lost what it had made durable. Going on as the same incarnation would
     use sequence numbers twice; as a new one the node keeps what it has and fetches the rest from its peers.
+    """
+
+    exit_code = ExitCode.IDENTITY
+
+
+class ClosedOutNodeError(NodeError):
+    """Our log was closed: {reason}. Start on an empty directory, then: konkordat roster join NODE
+
+    Nothing was written. Somebody took the majority for lost and went on with one survivor, so what this node decides
+    would be decided twice. Keep the directory: what was confirmed here and nowhere else is only in it.
     """
 
     exit_code = ExitCode.IDENTITY

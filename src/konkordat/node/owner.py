@@ -15,9 +15,16 @@ from typing import Final, Protocol
 from konkordat.kernel.ids import NodeName
 from konkordat.node.clock import WallClock
 from konkordat.node.drain import Drained
-from konkordat.node.errors import DefectError, NodeError, OldCopyError, StoreFailedError
+from konkordat.node.errors import (
+    ClosedOutNodeError,
+    DefectError,
+    NodeError,
+    OldCopyError,
+    StoreFailedError,
+)
 from konkordat.node.inbox import Inbox
 from konkordat.replica.admission import OwnHistoryLostError
+from konkordat.replica.forced import ClosedOutError
 from konkordat.replica.messages import (
     Answered,
     Broadcast,
@@ -109,6 +116,8 @@ class Owner:
             self._finish()
         except OwnHistoryLostError as error:
             self._fail(OldCopyError(str(error)), error)
+        except ClosedOutError as error:
+            self._fail(ClosedOutNodeError(str(error)), error)
         except StoreError as error:
             self._fail(StoreFailedError(str(error)), error)
         except Exception as error:  # noqa: BLE001 -- the thread's last frame: it must not end in silence

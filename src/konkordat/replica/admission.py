@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
 
-from konkordat.kernel.change import NO_HASH, SealedBatch
+from konkordat.kernel.change import NO_HASH, Batch, SealedBatch
 from konkordat.kernel.hlc import ms_of, too_far_ahead
 from konkordat.kernel.ids import NodeName, Origin
 from konkordat.protocol.exchange import Exchange
@@ -35,9 +35,16 @@ class Admission:
     """Takes bodies in, gives sealed batches out. Mutates only its own tables; the frontier it works on is a copy that
     the replica adopts once the commit is durable."""
 
-    def __init__(self, exchange: Exchange, ahead_ms_max: int) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        ahead_ms_max: int,
+        refuses: Callable[[Batch], str] = lambda _batch: "",
+    ) -> None:
+        """`refuses` says why a batch, and all that follows it in its log, is not taken; "" if nothing is against it."""
         self._exchange = exchange
         self._ahead_ms_max = ahead_ms_max
+        self._refuses = refuses
         self._pending: dict[Origin, dict[int, SealedBatch]] = {}
         self.pending_bytes = 0
         self.quarantined: dict[Origin, str] = {}
@@ -85,6 +92,10 @@ class Admission:
             return False
         if batch.previous != self._heads.get(batch.origin, NO_HASH):
             self._quarantine(batch.origin, f"batch {batch.seq} breaks the hash chain", peer)
+            return False
+        why = self._refuses(batch)
+        if why:
+            self._quarantine(batch.origin, why, peer)
             return False
         if not batch.transactions:
             return True

@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
+from konkordat.kernel.change import Batch
 from konkordat.kernel.ids import NodeName, Origin, node_of
 from konkordat.kernel.record import Record
 from konkordat.kernel.seat import At, Decision, Request, Roster, Wish
 from konkordat.protocol.seats.machine import Seats
 from konkordat.replica.agenda import Agenda
 from konkordat.replica.commit import Commit
+from konkordat.replica.forced import ClosedOutError, Forced, forced_of
 from konkordat.replica.rosters import ROSTER_SEAT, claim_of, proposed, refusal_of_change
 from konkordat.replica.seat_log import MEMBERS
-from konkordat.replica.seat_notes import Note, RosterChanged, RosterConflict, RosterRefused
+from konkordat.replica.seat_notes import (
+    Note,
+    RosterChanged,
+    RosterConflict,
+    RosterForced,
+    RosterRefused,
+)
 from konkordat.replica.situation import Knowledge
 
 # In force until the first roster is known: nobody is a member, so nobody votes, stands or decides.
 NO_ROSTER: Final = Roster(0, (Origin("nobody.0"),))
+
+WAITING_MAX: Final = 64  # as many as a roster has members; a stranger's inventions do not fill us
 
 
 class Membership:
@@ -42,6 +52,9 @@ class Membership:
         self._knowledge = knowledge
         self._notes = notes
         self._known: dict[int, Roster] = {}
+        self._waiting: list[Forced] = []  # forced by origins that are in no roster that we know
+        self._forced: Forced | None = None  # the latest that is in force
+        self._unchecked = False  # whether we have what it closed
         self.conflict = False
 
     def first(
@@ -77,10 +90,77 @@ class Membership:
         else:
             self._notes.append(RosterRefused("roster_not_decided", roster, at.origin))
 
-    def recall(self, said: Iterable[Roster], decided: Iterable[Roster]) -> None:
-        """At a start: what was said and decided before."""
-        for roster in (*(roster for roster in said if roster.version == 1), *decided):
-            self.learn(roster)
+    def recall(
+        self, said: Iterable[Roster], decided: Iterable[Roster], forced: Iterable[Forced]
+    ) -> None:
+        """At a start: what was said, decided and forced before."""
+        firsts = [roster for roster in said if roster.version == 1]
+        found: list[Roster | Forced] = [*firsts, *decided, *forced]
+        for each in sorted(
+            found, key=_version
+        ):  # one must be known to be a member before it can force
+            if isinstance(each, Forced):
+                self.force(each)
+            else:
+                self.learn(each)
+
+    # When the majority is lost -----------------------------------------------------------------------
+
+    def force(self, forced: Forced) -> None:
+        """The author is the only member from here on, if it ever was one."""
+        version = forced.roster.version
+        if not self._machine.was_ever_member(forced.by):
+            if len(self._waiting) < WAITING_MAX:
+                self._waiting.append(forced)  # whatever says so may be on its way
+            self._notes.append(RosterRefused("not_a_member", forced.roster, forced.by))
+            return
+        if self._is_too_late(forced):
+            self._notes.append(RosterRefused("roster_moved_on", forced.roster, forced.by))
+            return
+        self.learn(forced.roster)
+        if self.conflict:
+            return
+        self._machine.roster_forced(version)
+        if self._forced is None or self._forced.roster.version < version:
+            self._forced, self._unchecked = forced, True
+        self._notes.append(RosterForced(version, forced.by, forced.closed))
+
+    def _is_too_late(self, forced: Forced) -> bool:
+        """Whether a roster was decided that the author did not know."""
+        later = [r for version, r in self._known.items() if version > forced.after]
+        return bool(later) and forced.roster not in later
+
+    def refuses(self, batch: Batch) -> str:
+        """Why nothing more is taken of its author's log; "" for nothing against it."""
+        closed = self._closed_at(batch.origin)
+        if closed is not None and batch.seq > closed:
+            assert self._forced is not None
+            return f"its log was closed when {node_of(self._forced.by)} forced a roster"
+        for forced in forced_of(batch):
+            if self._machine.was_ever_member(forced.by) and self._is_too_late(forced):
+                return f"forces roster {forced.roster.version}, and a later one is known"
+        return ""
+
+    def _closed_at(self, origin: Origin) -> int | None:
+        """The last batch of an origin that counts; None where its log goes on."""
+        forced = self._forced
+        if forced is None or origin == forced.by:
+            return None
+        if origin in forced.closed:
+            return forced.closed[origin]
+        before = [r for r in self._known.values() if r.version < forced.roster.version]
+        return 0 if any(origin in roster.members for roster in before) else None
+
+    def check(self, frontier: Mapping[Origin, int]) -> None:
+        """Before a commit that learnt a forced roster. Raises ClosedOutError where our log was closed, or we have what
+        nobody else will."""
+        if not self._unchecked or self._forced is None:
+            return
+        self._unchecked = False
+        closed = {origin: self._closed_at(origin) for origin in (*frontier, self._me)}
+        beyond = any(at is not None and frontier.get(o, 0) > at for o, at in closed.items())
+        if beyond or closed[self._me] is not None:
+            raise ClosedOutError(self._forced)
 
     def decided(self, record: Record | None) -> None:
         """A proposal has its version, finally."""
@@ -103,6 +183,9 @@ class Membership:
             self._notes.append(RosterConflict(roster.version, known.members, roster.members))
         elif is_new:
             self._machine.roster_changed(roster)
+            waiting, self._waiting = self._waiting, []
+            for forced in waiting:
+                self.force(forced)
 
     def deny_unfit(self, commit: Commit) -> list[Decision]:
         """Proposals that may not follow the present roster, as long as it is ours to decide."""
@@ -123,3 +206,8 @@ class Membership:
                 self._notes.append(RosterRefused(why.code, roster, by))
                 decisions += denied
         return decisions
+
+
+def _version(each: Roster | Forced) -> float:
+    """In which order they came to be known."""
+    return each.after + 0.5 if isinstance(each, Forced) else each.version

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, assert_never
 
+from konkordat.kernel.change import Batch
 from konkordat.kernel.digest import Summary
 from konkordat.kernel.frontier import distance
 from konkordat.kernel.hlc import Hlc, observe, too_far_ahead
@@ -62,6 +63,10 @@ LEAP_MS: Final = 10_000
 JOINING_BEHIND: Final = 500  # batches; under load some are always on their way
 
 
+def _nothing_against(_batch: Batch) -> str:
+    return ""
+
+
 class Replica:
     """A node without clock, sockets and threads. Whoever owns it calls `handle` from one thread."""
 
@@ -82,7 +87,6 @@ class Replica:
         self._peers = Peers()
         self._exchange = Exchange(self._peers)
         self._comparison = Comparison(first_id(book.origin))
-        self._admission = Admission(self._exchange, settings.ahead_ms_max)
         governed = Governed(domain)
         self._domain = governed
         self._sums = Sums()
@@ -90,6 +94,8 @@ class Replica:
         if settings.members is not None:
             self._seating = Seating(store, governed, book.origin, settings)
             governed.situation = self._seating.knowledge
+        refuses = self._seating.refuses if self._seating is not None else _nothing_against
+        self._admission = Admission(self._exchange, settings.ahead_ms_max, refuses)
         told = self._seating.said if self._seating is not None else None
         self._local = LocalWrites(store, governed, book.origin, told)
         self._fenced = False
@@ -106,8 +112,9 @@ class Replica:
 
         `now_ms` must not go back from call to call, or deadlines would not come.
 
-        Raises StoreError if the commit could not be made durable, and OwnHistoryLostError if a peer has batches of ours
-        that we do not have: then nothing of it was acknowledged, and the replica must not be used any more.
+        Raises StoreError if the commit could not be made durable, OwnHistoryLostError if a peer has batches of ours
+        that we do not have, and ClosedOutError if a roster was forced without us: then nothing of it was acknowledged,
+        and the replica must not be used any more.
         """
         self._effects = []
         if now_ms > self._now_ms + LEAP_MS:
@@ -180,6 +187,8 @@ class Replica:
         if self._seating is not None:
             self._decide(self._seating, commit, made, frontier, heads, willing=not refusal)
         made.look_up_claims()
+        if self._seating is not None:
+            self._seating.check(frontier)
         if not commit.empty:
             forget = now_ms >= self._forget_at_ms
             write, taken, added = commit.write_set(

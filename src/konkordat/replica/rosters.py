@@ -31,6 +31,7 @@ from konkordat.kernel.seat import (
     encode,
 )
 from konkordat.replica.domain import PLAIN_CLAIM, Domain, Records, View, Wanted, Write, Writes
+from konkordat.replica.forced import ForceRoster, forced_change
 from konkordat.replica.seat_log import ENTRIES, MEMBERS, SYSTEM, roster_in, seat_key
 from konkordat.store.port import PAGE_ROWS_MAX, Reader
 
@@ -61,6 +62,9 @@ class ChangeRoster(msgspec.Struct, frozen=True):
     by: NodeName | None = None
 
 
+Order = HandOver | ChangeRoster | ForceRoster
+
+
 class Situation(Protocol):
     """What a node knows of seats, to answer an operator."""
 
@@ -71,6 +75,9 @@ class Situation(Protocol):
     @property
     def roster(self) -> Roster:
         """The latest; version 0 while there is none."""
+
+    def was_member(self, origin: Origin) -> bool:
+        """Of any roster that is known here."""
 
     def alive(self, now_ms: int) -> AbstractSet[Origin]:
         """Who was heard lately, this node included; members or not."""
@@ -161,7 +168,8 @@ def refusal_of_change(
     for name, group in (("now", now), ("then", then)):
         if len(group & set(alive)) * 2 <= len(group):
             detail = f"Of the {len(group)} members {name}, {len(group & set(alive))} are heard."
-            return _refusal("no_majority", f"{detail} More than half must be.")
+            way = "Lost for good, they are given up by `konkordat roster force` at a survivor."
+            return _refusal("no_majority", f"{detail} More than half must be. {way}")
     for gone in now - then:
         homes = situation.homes_of(gone)
         if homes:
@@ -239,15 +247,17 @@ class Governed:
         self.situation: Situation | None = None  # set once, when there is one
 
     def reads(self, command: Any) -> Iterable[RecordKey]:
-        return () if isinstance(command, HandOver | ChangeRoster) else self._inner.reads(command)
+        return () if isinstance(command, Order) else self._inner.reads(command)
 
     def decide(self, command: Any, view: View) -> Writes | Refusal:
-        if not isinstance(command, HandOver | ChangeRoster):
+        if not isinstance(command, Order):
             return self._inner.decide(command, view)
         if self.situation is None:
             return _refusal("no_roster", "Claims are not decided by seats here.")
         if isinstance(command, HandOver):
             return self._hand_over(command, self.situation, view)
+        if isinstance(command, ForceRoster):
+            return _force(command, self.situation)
         return self._change(command, self.situation, view)
 
     def _hand_over(self, order: HandOver, situation: Situation, view: View) -> Writes | Refusal:
@@ -307,6 +317,21 @@ class Governed:
 
 
 _CLAIM_GROUPS: Final = frozenset({MEMBERS})
+
+
+def _force(order: ForceRoster, situation: Situation) -> Writes | Refusal:
+    roster, me = situation.roster, situation.me
+    if not roster.version:
+        return _refusal("no_roster", "No roster is known here, so there is none to be forced.")
+    if me not in roster.members:
+        return _refusal("not_a_member", f"{me} is in no roster, so it may not force one.")
+    if roster.members == (me,):
+        return _refusal("roster_unchanged", f"{node_of(me)} is the only member already.")
+    closed = {o: n for o, n in order.frontier.items() if o != me and situation.was_member(o)}
+    change = forced_change(me, roster.version, closed)
+    lost = ", ".join(member for member in roster.members if member != me)
+    reason = f"roster forced: the majority of {lost} is lost for good"
+    return Writes((Write(change.key, change.fields),), reason=reason)
 
 
 def _members_after(

@@ -122,9 +122,14 @@ def is_roster(key: RecordKey) -> bool:
     return key.tenant == SYSTEM and key.collection == ROSTERS
 
 
+def roster_key(version: int) -> RecordKey:
+    """The record of a roster that is said, not proposed."""
+    return RecordKey(SYSTEM, ROSTERS, RecordId(str(version)))
+
+
 def roster_change(roster: Roster) -> Change:
     """The change that says a roster."""
-    key = RecordKey(SYSTEM, ROSTERS, RecordId(str(roster.version)))
+    key = roster_key(roster.version)
     return Change(key, FIRST_LIFE, {MEMBERS: msgspec.json.encode(roster.members)})
 
 
@@ -227,6 +232,17 @@ def rosters_before(store: Reader) -> list[Roster]:
         if roster is not None:
             found.append(roster)
     return sorted(found, key=lambda roster: roster.version)
+
+
+def roster_changes_before(store: Reader) -> Iterator[tuple[Change, At]]:
+    """All that was ever said of rosters, with where it stands; in no order."""
+    for key in _system(store, ROSTERS):
+        for origin, seq in {(row.origin, row.seq) for row in _history(store, key)}:
+            (row,) = store.batches(origin, seq - 1, 1)
+            for transaction in open_body(row.body).batch.transactions:
+                for change in transaction.changes:
+                    if change.key == key:
+                        yield change, At(origin, seq)
 
 
 def _system(store: Reader, collection: Collection) -> Iterator[RecordKey]:

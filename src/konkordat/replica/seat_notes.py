@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, assert_never
 
 from konkordat.kernel.ids import Origin, RecordKey
@@ -50,7 +51,15 @@ class RosterChanged(NamedTuple):
     members: tuple[Origin, ...]
 
 
-Note = Opened | Unreadable | Refused | RosterConflict | RosterRefused | RosterChanged
+class RosterForced(NamedTuple):
+    """One survivor is the only member: what others wrote beyond these batches counts for nothing."""
+
+    version: int
+    by: Origin
+    closed: Mapping[Origin, int]
+
+
+Note = Opened | Unreadable | Refused | RosterConflict | RosterRefused | RosterChanged | RosterForced
 
 
 def journaled(note: Note) -> Journaled:
@@ -69,6 +78,9 @@ def journaled(note: Note) -> Journaled:
             return Journaled("warning", "roster_refused", {"code": code, "by": by, **said})
         case RosterChanged(version=version, members=members):
             return Journaled("info", "roster_changed", {"version": version, "members": members})
+        case RosterForced(version=version, by=by, closed=closed):
+            fields = {"version": version, "by": by, "closed": dict(closed)}
+            return Journaled("warning", "roster_forced", fields)
         case Refused(code=code, entry=entry, at=at):
             fields = {"code": code, "seat": entry.seat, "term": entry.term}
             where = {"origin": at.origin, "seq": at.seq}

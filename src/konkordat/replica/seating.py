@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from konkordat.kernel.change import Change, Transaction
+from konkordat.kernel.change import Batch, Change, Transaction
 from konkordat.kernel.claim import Claim, ClaimId, ClaimState, Resource
 from konkordat.kernel.ids import NodeName, Origin, node_of
 from konkordat.kernel.seat import (
@@ -33,6 +33,7 @@ from konkordat.replica.commit import Commit
 from konkordat.replica.deciding import Decider
 from konkordat.replica.directory import Directory
 from konkordat.replica.domain import Domain, Wanted
+from konkordat.replica.forced import forced_before, forced_in
 from konkordat.replica.membership import NO_ROSTER, Membership
 from konkordat.replica.recall import Records, decided_resources, settled_claims
 from konkordat.replica.rosters import ROSTER_SEAT, decided_before
@@ -161,12 +162,24 @@ class Seating:
             if is_entries(change):
                 self._take(change, at, transaction.hlc >> 16)
             elif is_roster(change.key):
-                self._membership.said(roster_in(change.key.id, change.fields), at)
+                forced = forced_in(change, at)
+                if forced is not None:
+                    self._membership.force(forced)
+                else:
+                    self._membership.said(roster_in(change.key.id, change.fields), at)
 
     def said(self, transaction: Transaction, at: At) -> None:
         """What an operator says of seats by a command here stands in our log like what peers say."""
-        if any(map(is_entries, transaction.changes)):
+        if any(is_entries(change) or is_roster(change.key) for change in transaction.changes):
             self.admitted(transaction, at)
+
+    def refuses(self, batch: Batch) -> str:
+        """Why nothing more is taken of its author's log; "" for nothing against it."""
+        return self._membership.refuses(batch)
+
+    def check(self, frontier: Mapping[Origin, int]) -> None:
+        """Before what a commit learnt is durable. Raises ClosedOutError."""
+        self._membership.check(frontier)
 
     def _take(self, change: Change, at: At, at_ms: int) -> None:
         try:
@@ -363,7 +376,8 @@ class Seating:
 
     def _rebuild(self) -> None:
         """The machine and the agenda, from what is in the store."""
-        self._membership.recall(rosters_before(self._store), decided_before(self._store))
+        store = self._store
+        self._membership.recall(rosters_before(store), decided_before(store), forced_before(store))
         records = Records(self._store)
         for said in elections_before(self._store):
             self._machine.applied(said.entry, said.at)

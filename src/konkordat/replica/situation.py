@@ -48,6 +48,9 @@ class Knowledge:
     def roster(self) -> Roster:
         return self._machine.roster
 
+    def was_member(self, origin: Origin) -> bool:
+        return self._machine.was_ever_member(origin)
+
     def alive(self, now_ms: int) -> AbstractSet[Origin]:
         """Who was heard within the time after which a member is taken for gone."""
         since_ms = now_ms - self._takeover_after_ms

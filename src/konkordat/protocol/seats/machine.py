@@ -104,6 +104,15 @@ class Seats:
         self._review()
         self._stir(self._seats)
 
+    def roster_forced(self, version: int) -> None:
+        """The roster of this version, which is known, stands for the majorities of all before: these are lost."""
+        self._rosters.force(version)
+        self._stir(self._seats)
+
+    def was_ever_member(self, origin: Origin) -> bool:
+        """Of any roster that we know."""
+        return self._rosters.was_ever_member(origin)
+
     def take_late(self) -> list[tuple[Entry, At]]:
         """The entries that count since a roster came to be known that has their authors."""
         late, self._late = self._late, []

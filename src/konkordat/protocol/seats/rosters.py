@@ -18,6 +18,7 @@ class Rosters:
     def __init__(self, first: Roster, rules: Rules) -> None:
         self._rules = rules
         self._known: dict[int, Roster] = {}
+        self._forced = 0  # version of the latest that was forced
         self._ever: dict[Origin, bool] = {}  # who was asked for, since the last roster was learnt
         self.latest = first
         self.learn(first)
@@ -29,6 +30,11 @@ class Rosters:
         self._ever.clear()
         if roster.version > self.latest.version:
             self.latest = roster
+
+    def force(self, version: int) -> None:
+        """Members of rosters before this one, which is known, are lost for good: it stands for all of them."""
+        assert version in self._known
+        self._forced = max(self._forced, version)
 
     def get(self, version: int) -> Roster | None:
         return self._known.get(version)
@@ -48,5 +54,5 @@ class Rosters:
         return known
 
     def majority(self, version: int, supporters: Iterable[Origin]) -> bool:
-        roster = self._known.get(version)
+        roster = self._known.get(max(version, self._forced))
         return roster is not None and self._rules.majority(roster, supporters)
