@@ -148,7 +148,8 @@ class Membership:
             return None
         if origin in forced.closed:
             return forced.closed[origin]
-        before = [r for r in self._known.values() if r.version < forced.roster.version]
+        # Whom a change that was under way brought in learnt it from the survivor, after this.
+        before = [r for r in self._known.values() if r.version <= forced.after]
         return 0 if any(origin in roster.members for roster in before) else None
 
     def check(self, frontier: Mapping[Origin, int]) -> None:
