@@ -101,7 +101,7 @@ def forced_of(batch: Batch) -> Iterator[Forced]:
     at = At(batch.origin, batch.seq)
     for transaction in batch.transactions:
         for change in transaction.changes:
-            forced = forced_in(change, at)
+            forced = forced_in(change, at) if is_roster(change.key) else None
             if forced is not None:
                 yield forced
 
