@@ -436,9 +436,9 @@ BUGS: Final = (
     PlantedBug("closed intervals", ("I3",), _rules(ClosedIntervals()), **_CONTESTED),
     PlantedBug("cut-off one short", ("I3",), _rules(CutsOneShort()), **_CONTESTED),
     PlantedBug("voter keeps confirming", ("I3",), _rules(VoterKeepsConfirming()), **_CONTESTED),
-    PlantedBug("opened before caught up", ("I3",), _rules(OpensTooEarly()), **_CONTESTED),
+    PlantedBug("opened before caught up", ("I3",), _rules(OpensTooEarly()), **_CONTESTED, first=6),
     PlantedBug(
-        "majority of the first roster", ("I3",), _first_roster_counts, **_GOVERNED, first=141
+        "majority of the first roster", ("I3",), _first_roster_counts, **_GOVERNED, first=20
     ),
     PlantedBug("two changes of roster at once", ("I3",), _rules(GrantsEveryRoster()), **_GOVERNED),
     PlantedBug(
