@@ -1,5 +1,8 @@
-"""What has ended reads `expired` from its end on, whether that is decided yet or not: a node may be cut off for hours
-from whoever decides. The index of claims tells what the log tells, so the clock comes in here.
+"""What has ended reads `expired`, whether that is decided yet or not: a node may be cut off for hours from whoever
+decides. The index of claims tells what the log tells, so the clock comes in here.
+
+Where it is not decided, half a second after the end, when the place is free to be booked here: the holder's clock may
+be so far behind, and would still deny it.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import structs
 
 from konkordat.kernel.claim import ClaimState, DecidedClaim
+from konkordat.kernel.hlc import AHEAD_MS_MAX
 from konkordat.kernel.ids import RecordKey
 from konkordat.replica.claims import HELD
 from konkordat.store.port import Reader, Span
@@ -19,8 +23,9 @@ _STANDING = frozenset({ClaimState.CONFIRMED, ClaimState.TENTATIVE})
 def as_of(claims: Iterable[DecidedClaim], now_ms: int) -> list[DecidedClaim]:
     """Claims as they are at a time. A place that was kept during a move, and ended, is not kept any more."""
     found = []
+    ended_ms = now_ms - AHEAD_MS_MAX
     for decided in claims:
-        if not decided.is_over(now_ms) or decided.state not in _STANDING:
+        if not decided.is_over(ended_ms) or decided.state not in _STANDING:
             found.append(decided)
         elif not decided.claim.id.part.endswith(HELD):
             found.append(structs.replace(decided, state=ClaimState.EXPIRED))

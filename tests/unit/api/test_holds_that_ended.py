@@ -121,9 +121,10 @@ def test_its_place_is_not_given_away_while_the_holders_clock_may_be_behind(
         there = node.caller(acme)
         ends_ms = max(d.expires_ms for d in gate.store.every_claim())
         gate.clock_ms = ends_ms + 100
-        assert state(there, f"/v2/holds/{held}") == "expired"
+        assert state(there, f"/v2/holds/{held}") == "confirmed"
         booked = there.post("/v2/sessions", forum.session(slot=forum.slot("09:00")))
         assert booked.json()["code"] == "slot_taken"
         gate.clock_ms = ends_ms + 500
+        assert state(there, f"/v2/holds/{held}") == "expired"
         booked = there.post("/v2/sessions", forum.session(slot=forum.slot("09:00")))
         assert booked.status_code == 201, booked.text
