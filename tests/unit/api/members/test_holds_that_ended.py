@@ -5,34 +5,13 @@ It read `confirmed` for as long as the cut lasted, and a booking of its place wa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from support.api import Caller, Programme, Table, serving
 
-NAMES = ("zurich", "geneva", "bern")
 pytestmark = pytest.mark.row("S0-8")
-
-
-@pytest.fixture
-def table() -> Table:
-    """Three members of a roster. Bern decides."""
-    return Table(*NAMES, members=NAMES)
-
-
-@pytest.fixture
-def acme(table: Table) -> Iterator[Caller]:
-    with serving(table["zurich"]) as served:
-        yield served.key("acme")
-
-
-@pytest.fixture
-def forum(acme: Caller, table: Table) -> Programme:
-    made = Programme(acme)
-    table.deliver()
-    return made
 
 
 def hold(caller: Caller, forum: Programme, at: str = "09:00", ttl_s: int = 60) -> str:

@@ -12,20 +12,7 @@ import pytest
 
 from support.api import Caller, Programme, Table, serving
 
-NAMES = ("zurich", "geneva", "bern")
 pytestmark = pytest.mark.row("S0-8")
-
-
-@pytest.fixture
-def table() -> Table:
-    """Three members of a roster. Bern decides."""
-    return Table(*NAMES, members=NAMES)
-
-
-@pytest.fixture
-def acme(table: Table) -> Iterator[Caller]:
-    with serving(table["zurich"]) as served:
-        yield served.key("acme")
 
 
 @pytest.fixture
@@ -33,13 +20,6 @@ def geneva(acme: Caller, table: Table) -> Iterator[Caller]:
     """The same client at another node."""
     with serving(table["geneva"]) as served:
         yield served.caller(acme)
-
-
-@pytest.fixture
-def forum(acme: Caller, table: Table) -> Programme:
-    made = Programme(acme)
-    table.deliver()
-    return made
 
 
 def path_of(made: Any) -> str:

@@ -5,34 +5,13 @@ Three sessions in a room that took one of them were nowhere to be seen, nor was 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from support.api import Caller, Programme, Table, serving
 
-NAMES = ("zurich", "geneva", "bern")
 pytestmark = pytest.mark.row("S0-8")
-
-
-@pytest.fixture
-def table() -> Table:
-    """Three members of a roster. Bern decides."""
-    return Table(*NAMES, members=NAMES)
-
-
-@pytest.fixture
-def acme(table: Table) -> Iterator[Caller]:
-    with serving(table["zurich"]) as served:
-        yield served.key("acme")
-
-
-@pytest.fixture
-def forum(acme: Caller, table: Table) -> Programme:
-    made = Programme(acme)
-    table.deliver()
-    return made
 
 
 def overbooked(forum: Programme, event: str = "") -> dict[str, Any]:
