@@ -13,6 +13,7 @@ from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from prometheus_client import CollectorRegistry
 
+from konkordat.api.alternatives import alternatives_route
 from konkordat.api.answers import HTML, Answer, answer
 from konkordat.api.audit import audit_route
 from konkordat.api.batch import batch_route
@@ -23,7 +24,6 @@ from konkordat.api.docs import Doc, Reply
 from konkordat.api.docs_page import PAGE_POLICY, docs_page
 from konkordat.api.following import following_routes
 from konkordat.api.free import free_route
-from konkordat.api.free_places import free_places_route
 from konkordat.api.front import Front, Route, exception_handlers, route_handler, stream_failures
 from konkordat.api.gate import Gate
 from konkordat.api.history import history_routes
@@ -90,8 +90,8 @@ def all_routes(hub: Hub) -> list[Route]:
     return [
         *resource_routes(),
         *registration_routes(),
+        alternatives_route(),
         free_route(),
-        free_places_route(),
         occurrences_route(),
         *history_routes(),
         *programme_routes(),

@@ -226,10 +226,7 @@ class Decider:
         waiting = self._agenda.waiting.get(seat)
         if not freed or not waiting:
             return []
-        room = {resource: self._capacity(resource, commit) for resource in freed}
-        # Who asks for more than there is waits for that to change, and holds nobody up.
-        possible = (c for c in waiting.values() if c.quantity <= room.get(c.resource, 0))
-        line = sorted(possible, key=lambda c: c.order)
+        line = sorted((c for c in waiting.values() if c.resource in freed), key=lambda c: c.order)
         decisions: list[Decision] = []
         no_room: dict[Resource, list[Claim]] = {}
         asked: set[Stamp] = set()  # what belongs together is asked once
@@ -243,8 +240,6 @@ class Decider:
             if wish is None:
                 continue
             claim, wanted = wish
-            if claim.quantity > room.get(claim.resource, claim.quantity):
-                continue
             if wanted.together and claim.stamp in asked:
                 continue
             asked.add(claim.stamp)

@@ -10,8 +10,10 @@ times        wall time to UTC and back, event days, intervals
 clashes      soft clashes and room overlaps
 commands     what a client asks for, and what it is told besides the records
 claims       what a record claims: a place, and speakers' time
-rules        references, days, hours, places, free times
-domain       the port of the replica: commands in, writes or refusals out (drafts, places: its parts)
+rules        references, days, hours, places
+free         what is left of a time beside what is booked; alternatives: what is free instead of one place
+domain       the port of the replica: commands in, writes or refusals out. Its parts: drafts (records in the making),
+             slots_sent, places, registrations, series, people, needed, and afterwards (all records as it leaves them)
 keys         the service's own collections
 interchange  reading and writing frab XML, frab JSON and iCalendar; planning an import
 sample       the programme that ships with the project

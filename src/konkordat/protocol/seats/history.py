@@ -1,7 +1,8 @@
 """What the logs say of one seat: candidacies, votes, terms, and which terms hang together.
 
 A function of the entries and the frontier, not of the order in which logs arrived: only the order within each log
-matters, and replication keeps that.
+matters, and replication keeps that. With one exception, to which no cluster comes: whether a term is beyond reach
+(`TERM_LEAP_MAX`) follows from what is known when it arrives.
 
 Once a term of the chain is final, what came before it is forgotten: every later term has it in its chain, so nobody
 asks for an older one again (docs/seats.md). What is said between two final terms is kept as far as it may matter.

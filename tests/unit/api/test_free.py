@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from konkordat.api.free_places import ShownFreePlaces
+from konkordat.api.free import ShownFreePlaces
 from support.api import Caller, Programme
 
 Q = "/v2/free?"
